@@ -1,0 +1,204 @@
+//! Commands of the control plane.
+
+use super::peer::Peer;
+use super::{PEERS_MAX, WorkerCore};
+use crate::codec::{Channel, ExtensionIds, IceCredentials, ReceiveSection};
+use crate::command::{MediaCommand, MediaEvent, PeerEnd, Preference};
+use crate::id::{PeerId, RoomKey, TrackKey};
+use crate::transport::{Transport, TransportConfig};
+use crate::worker::arena::SendArena;
+use std::time::Instant;
+
+/// Tracks that one peer may have preferences for before it subscribes them.
+const PREFERENCES_MAX: usize = 4096;
+
+impl WorkerCore {
+    /// Carries out one command. A command for an unknown peer is answered with `PeerEnded`, or ignored where the
+    /// control plane has closed the peer itself.
+    pub(crate) fn handle_command(&mut self, now: Instant, command: MediaCommand, arena: &mut SendArena) {
+        match command {
+            MediaCommand::OpenPeer { peer, room, local, open_channels } => {
+                self.open_peer(now, peer, room, local, open_channels);
+            }
+            MediaCommand::SetRemote { peer, remote } => {
+                self.with_peer(peer, |core, index| {
+                    core.peers[index].transport.set_remote(remote);
+                    core.pump(now, index, arena);
+                });
+            }
+            MediaCommand::RestartIce { peer, local } => self.with_peer(peer, |core, index| {
+                core.restart_ice(index, local);
+            }),
+            MediaCommand::SetReceivers { peer, extensions, sections } => self.with_peer(peer, |core, index| {
+                core.set_receivers(now, index, extensions, sections);
+            }),
+            MediaCommand::SetSenders { peer, extensions, sections } => self.with_peer(peer, |core, index| {
+                core.set_senders(now, index, extensions, sections);
+            }),
+            MediaCommand::SetPreference { peer, track, preference } => self.with_peer(peer, |core, index| {
+                core.set_preference(now, index, track, preference);
+            }),
+            MediaCommand::SetMuted { peer, track, muted } => self.with_peer(peer, |core, index| {
+                core.set_muted(index, track, muted);
+            }),
+            MediaCommand::SendData { peers, channel, payload } => {
+                for peer in peers {
+                    self.send_data(now, peer, channel, &payload, arena);
+                }
+            }
+            MediaCommand::ClosePeer { peer } => self.close_peer(peer, arena),
+            MediaCommand::ExportPeer { peer, reply } => {
+                // The asker may have gone; then the peer is gone as well, as after any export.
+                let _ = reply.send(self.export_peer(now, peer));
+            }
+            MediaCommand::ImportPeer { peer, room, state, reply } => {
+                let _ = reply.send(self.import_peer(now, peer, room, &state, arena));
+            }
+            MediaCommand::Inspect { reply } => {
+                let _ = reply.send(self.snapshot(arena));
+            }
+            MediaCommand::Impair { impairment } => {
+                if self.config.test_switches {
+                    arena.impair(impairment, 1);
+                }
+            }
+        }
+    }
+
+    fn with_peer(&mut self, peer: PeerId, act: impl FnOnce(&mut Self, usize)) {
+        if let Some(&index) = self.by_id.get(&peer) {
+            act(self, index);
+        }
+    }
+
+    fn open_peer(&mut self, now: Instant, id: PeerId, room: RoomKey, local: IceCredentials, open_channels: bool) {
+        if self.peers.len() >= PEERS_MAX || self.by_id.contains_key(&id) {
+            self.events.push_back(MediaEvent::PeerEnded { peer: id, end: PeerEnd::Fault });
+            return;
+        }
+        let ufrag: Box<[u8]> = local.ufrag.as_bytes().into();
+        let config = TransportConfig {
+            certificate: self.config.certificate.clone(),
+            local,
+            open_channels,
+            gcm: self.config.gcm,
+        };
+        self.insert_peer(Peer::new(id, room, Transport::new(config, now), ufrag, now), now);
+    }
+
+    /// Files a peer under all its names.
+    pub(super) fn insert_peer(&mut self, mut peer: Peer, now: Instant) -> usize {
+        let (id, due) = (peer.id, peer.wake_now(now));
+        let ufrags = peer.ufrags.clone();
+        let index = self.peers.insert(peer);
+        if self.links.len() <= index {
+            self.links.resize_with(index + 1, || None);
+        }
+        self.by_id.insert(id, index);
+        for ufrag in ufrags {
+            self.by_ufrag.insert(ufrag, index);
+        }
+        self.wake_by(due);
+        index
+    }
+
+    fn restart_ice(&mut self, index: usize, local: IceCredentials) {
+        /// Generations whose checks still find the peer: the current and the one before.
+        const GENERATIONS: usize = 2;
+        let ufrag: Box<[u8]> = local.ufrag.as_bytes().into();
+        let peer = &mut self.peers[index];
+        peer.transport.restart_ice(local);
+        peer.ufrags.push(ufrag.clone());
+        self.by_ufrag.insert(ufrag, index);
+        while self.peers[index].ufrags.len() > GENERATIONS {
+            let oldest = self.peers[index].ufrags.remove(0);
+            self.by_ufrag.remove(&oldest);
+        }
+    }
+
+    fn set_receivers(
+        &mut self,
+        now: Instant,
+        index: usize,
+        extensions: ExtensionIds,
+        sections: Vec<ReceiveSection>,
+    ) {
+        let ended: Vec<usize> = self
+            .tracks
+            .iter()
+            .filter(|(_, track)| {
+                track.publisher == Some(index) && !sections.iter().any(|section| section.track == track.key)
+            })
+            .map(|(track, _)| track)
+            .collect();
+        for section in &sections {
+            let track = self.track_index(section.track, section.kind);
+            let muted = self.peers[index].muted.contains(&section.track);
+            let entry = &mut self.tracks[track];
+            entry.publisher = Some(index);
+            entry.muted = muted;
+        }
+        self.peers[index].ingress.configure(now, extensions, sections);
+        for track in ended {
+            for source in self.peers[index].sources.iter_mut() {
+                if source.is_some_and(|(owner, _)| owner == track) {
+                    *source = None;
+                }
+            }
+            self.end_published(track);
+        }
+    }
+
+    fn set_preference(&mut self, now: Instant, index: usize, track: TrackKey, preference: Preference) {
+        let peer = &mut self.peers[index];
+        if peer.preferences.len() >= PREFERENCES_MAX && !peer.preferences.contains_key(&track) {
+            return;
+        }
+        peer.preferences.insert(track, preference);
+        if let Some(&track) = self.track_by_key.get(&track)
+            && let Some(entry) = self.tracks.get_mut(track)
+        {
+            for subscriber in entry.subscribers.iter_mut().filter(|subscriber| subscriber.peer == index) {
+                subscriber.preference = preference;
+            }
+        }
+        self.allocate(now, index);
+    }
+
+    fn set_muted(&mut self, index: usize, key: TrackKey, muted: bool) {
+        let peer = &mut self.peers[index];
+        peer.muted.retain(|track| *track != key);
+        if muted {
+            peer.muted.push(key);
+        }
+        if let Some(&track) = self.track_by_key.get(&key)
+            && let Some(entry) = self.tracks.get_mut(track).filter(|entry| entry.publisher == Some(index))
+        {
+            entry.muted = muted;
+            for subscriber in &mut entry.subscribers {
+                if muted {
+                    subscriber.subscription.pause();
+                } else {
+                    subscriber.subscription.resume();
+                }
+            }
+        }
+    }
+
+    fn send_data(&mut self, now: Instant, peer: PeerId, channel: Channel, payload: &[u8], arena: &mut SendArena) {
+        let Some(&index) = self.by_id.get(&peer) else { return };
+        if self.peers[index].transport.send_data(now, channel, payload).is_err() {
+            self.counters.data_dropped += 1;
+        }
+        self.pump(now, index, arena);
+    }
+
+    fn close_peer(&mut self, peer: PeerId, arena: &mut SendArena) {
+        let Some(&index) = self.by_id.get(&peer) else { return };
+        self.peers[index].transport.close();
+        while let Some((path, datagram)) = self.peers[index].transport.poll_transmit() {
+            arena.send(path, &datagram);
+        }
+        self.end_peer(index, None);
+    }
+}

@@ -1,0 +1,130 @@
+//! RTCP from peers: reports of publishers, and the feedback of subscribers on what they are sent.
+
+use super::WorkerCore;
+use super::peer::SubscriptionRef;
+use crate::packet::rtcp::{self, ReportBlock, RtcpItem};
+use crate::worker::arena::SendArena;
+use std::time::Instant;
+
+/// NACKed sequence numbers answered of one RTCP datagram; the rest waits for the repeat.
+const NACKS_PER_DATAGRAM_MAX: usize = 512;
+
+impl WorkerCore {
+    /// Opens one SRTCP compound packet and acts on it.
+    pub(super) fn handle_rtcp(&mut self, now: Instant, index: usize, datagram: &mut [u8], arena: &mut SendArena) {
+        let Ok(length) = self.peers[index].transport.open_rtcp(datagram) else {
+            self.counters.datagrams_refused += 1;
+            return;
+        };
+        let compound = &datagram[..length];
+        let visited = rtcp::visit(compound, |item| self.handle_rtcp_item(now, index, item, arena));
+        if visited.is_err() {
+            self.counters.datagrams_refused += 1;
+        }
+        arena.flush_if_full();
+    }
+
+    fn handle_rtcp_item(&mut self, now: Instant, index: usize, item: RtcpItem<'_>, arena: &mut SendArena) {
+        match item {
+            RtcpItem::SenderReport { ssrc, ntp, rtp, .. } => self.handle_sender_report(now, index, ssrc, ntp, rtp),
+            RtcpItem::Bye { ssrc } => self.peers[index].ingress.handle_bye(ssrc),
+            RtcpItem::Nack { media_ssrc, lost } => {
+                if let Some(subscription) = self.subscription(index, media_ssrc) {
+                    for sequence in lost.take(NACKS_PER_DATAGRAM_MAX) {
+                        self.retransmit(now, index, subscription, sequence, arena);
+                    }
+                }
+            }
+            RtcpItem::Pli { media_ssrc } => self.key_frame_asked(now, index, media_ssrc),
+            RtcpItem::Fir { ssrc, .. } => self.key_frame_asked(now, index, ssrc),
+            RtcpItem::ReportBlock { block, .. } => self.handle_report_block(now, index, &block),
+            RtcpItem::TransportFeedback(feedback) => {
+                if let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) {
+                    link.bwe.on_feedback(feedback.statuses(), now);
+                }
+            }
+            RtcpItem::Remb { bitrate_bps } => {
+                if let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) {
+                    link.bwe.on_remb(bitrate_bps);
+                }
+            }
+            RtcpItem::Other => {}
+        }
+    }
+
+    fn handle_sender_report(&mut self, now: Instant, index: usize, ssrc: u32, ntp: u64, rtp: u32) {
+        self.peers[index].ingress.handle_sender_report(now, ssrc, ntp, rtp);
+        let Some((track, layer)) = self.peers[index].ingress.layer_of(ssrc) else { return };
+        let Some(&track) = self.track_by_key.get(&track) else { return };
+        for subscriber in &mut self.tracks[track].subscribers {
+            subscriber.subscription.handle_source_report(now, layer, ntp, rtp);
+        }
+    }
+
+    fn handle_report_block(&mut self, now: Instant, index: usize, block: &ReportBlock) {
+        let Some(subscription) = self.subscription(index, block.ssrc) else { return };
+        let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) else { return };
+        let reported = self.tracks[subscription.track]
+            .subscribers
+            .iter_mut()
+            .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == subscription.ssrc)
+            .map(|subscriber| subscriber.subscription.handle_report_block(now, block));
+        let Some(reported) = reported else { return };
+        if let Some(rtt) = reported.rtt {
+            link.set_rtt(rtt);
+            self.peers[index].ingress.observe_rtt(rtt);
+        }
+        link.bwe.on_report_loss(f64::from(reported.loss), now);
+        self.peers[index].reported_loss = Some(reported.loss);
+    }
+
+    fn subscription(&self, index: usize, ssrc: u32) -> Option<SubscriptionRef> {
+        let subscriptions = &self.peers[index].subscriptions;
+        subscriptions
+            .iter()
+            .find(|subscription| subscription.ssrc == ssrc || subscription.rtx_ssrc == ssrc)
+            .copied()
+            .filter(|subscription| self.tracks.contains(subscription.track))
+    }
+
+    fn retransmit(
+        &mut self,
+        now: Instant,
+        index: usize,
+        subscription: SubscriptionRef,
+        sequence: u16,
+        arena: &mut SendArena,
+    ) {
+        let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) else { return };
+        let track = &mut self.tracks[subscription.track];
+        let (sources, subscribers) = (&track.sources, &mut track.subscribers);
+        let Some(subscriber) = subscribers
+            .iter_mut()
+            .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == subscription.ssrc)
+        else {
+            return;
+        };
+        let codec = subscriber.codec;
+        let history = |layer: u8, source_sequence: u64| {
+            sources
+                .iter()
+                .find(|source| source.layer == layer && codec.is_none_or(|codec| codec == source.codec))
+                .and_then(|source| source.history.get(source_sequence))
+        };
+        if subscriber.subscription.retransmit(now, sequence, history, link, arena) {
+            self.counters.retransmissions += 1;
+        }
+    }
+
+    fn key_frame_asked(&mut self, now: Instant, index: usize, ssrc: u32) {
+        let Some(subscription) = self.subscription(index, ssrc) else { return };
+        let layer = self.tracks[subscription.track]
+            .subscribers
+            .iter()
+            .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == subscription.ssrc)
+            .and_then(|subscriber| subscriber.subscription.snapshot().layer);
+        if let Some(layer) = layer {
+            self.request_layers(now, subscription.track, 1 << u32::from(layer).min(31));
+        }
+    }
+}

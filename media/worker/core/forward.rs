@@ -1,0 +1,199 @@
+//! The forwarding path: opened RTP in, sealed RTP in the arena out.
+
+use super::track::Source;
+use super::{TICK, WorkerCore};
+use crate::command::MediaEvent;
+use crate::egress::History;
+use crate::ingress::Accepted;
+use crate::packet::{SourcePacket, rtp};
+use crate::worker::arena::SendArena;
+use std::time::{Duration, Instant};
+
+/// Packets of one track that are forwarded to a subscriber in one go: one segmented message's worth.
+const BATCH: usize = 64;
+
+/// Packets that wait for the rest of their frame.
+#[derive(Debug, Default)]
+pub(super) struct Forwarding {
+    /// Tracks with waiting packets.
+    dirty: Vec<usize>,
+    /// When the oldest waiting packet arrived.
+    since: Option<Instant>,
+    /// A frame is complete, or an audio packet waits: nothing more to wait for.
+    complete: bool,
+}
+
+impl Forwarding {
+    /// When waiting packets have to go at the latest.
+    pub(super) fn due(&self, hold: Duration) -> Option<Instant> {
+        self.since.map(|since| if self.complete { since } else { since + hold })
+    }
+}
+
+impl WorkerCore {
+    /// Opens one SRTP packet and queues what it brings.
+    pub(super) fn handle_rtp(&mut self, now: Instant, index: usize, datagram: &mut [u8]) {
+        let peer = &mut self.peers[index];
+        let opened = rtp::parse(datagram)
+            .ok()
+            .and_then(|header| peer.transport.open_rtp(datagram, header.length).ok().map(|length| (header, length)));
+        let Some((header, length)) = opened else {
+            self.counters.datagrams_refused += 1;
+            return;
+        };
+        let packet = &datagram[..length];
+        let accepted = peer.ingress.handle_rtp(now, &header, packet);
+        if peer.due > now + TICK {
+            let due = peer.wake_now(now);
+            self.wake_by(due);
+        }
+        if let Some(accepted) = accepted {
+            self.accept(now, index, &accepted, packet);
+        }
+    }
+
+    fn accept(&mut self, now: Instant, index: usize, accepted: &Accepted, packet: &[u8]) {
+        if let Some(audio) = &accepted.audio {
+            let room = self.peers[index].room;
+            self.observe_audio(now, room, accepted.track, audio.level);
+        }
+        let known = self.peers[index].sources.get(accepted.stream).copied().flatten().filter(|_| !accepted.first);
+        let Some((track, source)) = known.or_else(|| self.add_source(now, index, accepted)) else { return };
+        let entry = &mut self.tracks[track];
+        entry.sources[source].history.insert(&accepted.source(packet));
+        if accepted.restarted {
+            entry.restart_source(source);
+        }
+        if entry.muted || entry.subscribers.is_empty() {
+            return;
+        }
+        if entry.pending.is_empty() {
+            self.forwarding.dirty.push(track);
+        }
+        entry.pending.push((source as u8, accepted.sequence));
+        self.forwarding.since.get_or_insert(now);
+        self.forwarding.complete |= accepted.marker || accepted.recovered || !is_video(accepted) || entry.pending.len() >= BATCH;
+    }
+
+    /// Files a new stream of a published track as a source layer.
+    fn add_source(&mut self, now: Instant, index: usize, accepted: &Accepted) -> Option<(usize, usize)> {
+        let track = *self.track_by_key.get(&accepted.track)?;
+        let entry = self.tracks.get_mut(track)?;
+        let known =
+            entry.sources.iter().position(|source| source.layer == accepted.layer && source.codec == accepted.codec);
+        let source = match known {
+            Some(source) => {
+                // A new stream takes the layer over (re-publish, new SSRC): its numbers have nothing to do with the old.
+                entry.sources[source].history = History::new(entry.kind);
+                entry.restart_source(source);
+                source
+            }
+            None if entry.sources.len() < usize::from(u8::MAX) => {
+                entry.sources.push(Source {
+                    layer: accepted.layer,
+                    codec: accepted.codec,
+                    history: History::new(entry.kind),
+                    bitrate_bps: 0,
+                });
+                entry.sources.len() - 1
+            }
+            None => return None,
+        };
+        let sources = &mut self.peers[index].sources;
+        if sources.len() <= accepted.stream {
+            sources.resize(accepted.stream + 1, None);
+        }
+        sources[accepted.stream] = Some((track, source));
+        self.choose_codecs(track);
+        self.events.push_back(MediaEvent::LayerStarted {
+            peer: self.peers[index].id,
+            track: accepted.track,
+            codec: accepted.codec,
+            layer: accepted.layer,
+            ssrc: accepted.ssrc,
+        });
+        self.allocate_track(now, track);
+        Some((track, source))
+    }
+
+    fn choose_codecs(&mut self, track: usize) {
+        let chosen: Vec<_> = self.tracks[track]
+            .subscribers
+            .iter()
+            .map(|subscriber| {
+                let section = self.peers[subscriber.peer]
+                    .senders
+                    .iter()
+                    .find(|section| section.ssrc == subscriber.subscription.ssrc());
+                section.and_then(|section| self.tracks[track].codec_for(section))
+            })
+            .collect();
+        for (subscriber, codec) in self.tracks[track].subscribers.iter_mut().zip(chosen) {
+            subscriber.codec = codec.or(subscriber.codec);
+        }
+    }
+
+    /// Forwards what has waited long enough.
+    pub(crate) fn forward_due(&mut self, now: Instant, arena: &mut SendArena) {
+        if self.forwarding.due(self.config.hold).is_none_or(|due| due > now) {
+            return;
+        }
+        self.forwarding.since = None;
+        self.forwarding.complete = false;
+        let mut dirty = std::mem::take(&mut self.forwarding.dirty);
+        for track in dirty.drain(..) {
+            if self.tracks.contains(track) {
+                self.forward_track(now, track, arena);
+            }
+        }
+        self.forwarding.dirty = dirty;
+    }
+
+    fn forward_track(&mut self, now: Instant, index: usize, arena: &mut SendArena) {
+        let track = &mut self.tracks[index];
+        let mut pending = std::mem::take(&mut track.pending);
+        let mut wanted_layers = 0_u32;
+        for chunk in pending.chunks(BATCH) {
+            let mut packets: [Option<(u8, SourcePacket<'_>)>; BATCH] = [const { None }; BATCH];
+            for (place, (source, sequence)) in packets.iter_mut().zip(chunk) {
+                let source = &track.sources[usize::from(*source)];
+                *place = source.history.get(*sequence).map(|packet| (source.layer, packet));
+            }
+            for subscriber in &mut track.subscribers {
+                let Some(link) = self.links[subscriber.peer].as_mut() else { continue };
+                for (layer, packet) in packets[..chunk.len()].iter().flatten() {
+                    if subscriber.codec.is_some_and(|codec| codec != packet.codec) {
+                        continue;
+                    }
+                    let forwarded = subscriber.subscription.forward(now, *layer, packet, link, arena);
+                    self.counters.packets_forwarded += u64::from(forwarded.sent);
+                }
+                if let Some(layer) = subscriber.subscription.wants_key_frame(now) {
+                    wanted_layers |= 1 << u32::from(layer).min(31);
+                }
+                arena.flush_if_full();
+            }
+        }
+        pending.clear();
+        self.tracks[index].pending = pending;
+        self.request_layers(now, index, wanted_layers);
+    }
+
+    /// Asks the publisher for key frames of the layers whose bits are set; the ingress throttles.
+    pub(super) fn request_layers(&mut self, now: Instant, track: usize, layers: u32) {
+        let Some(entry) = self.tracks.get(track) else { return };
+        let (Some(publisher), key) = (entry.publisher, entry.key) else { return };
+        for layer in (0..8_u8).filter(|layer| layers & (1 << layer) != 0) {
+            self.counters.key_frame_requests += 1;
+            self.peers[publisher].ingress.request_key_frame(key, layer);
+        }
+        if layers != 0 {
+            let due = self.peers[publisher].wake_now(now);
+            self.wake_by(due);
+        }
+    }
+}
+
+fn is_video(accepted: &Accepted) -> bool {
+    accepted.codec.kind() == crate::codec::Kind::Video
+}

@@ -1,0 +1,224 @@
+//! What one media worker knows and decides: pure, told the time, writing datagrams into the send arena.
+//!
+//! Driving rule: after every input call `poll_event` until empty; call `forward_due` after each received batch and
+//! `handle_timeout` no later than `poll_timeout` says.
+
+mod allocate;
+mod commands;
+mod feedback;
+mod forward;
+mod handover;
+mod peer;
+mod senders;
+mod snapshot;
+mod tick;
+mod track;
+
+#[cfg(test)]
+mod tests;
+
+use crate::command::{MediaEvent, PeerEnd};
+use crate::id::{Path, PeerId, RoomKey, TrackKey};
+use crate::transport::{Certificate, DatagramClass, TransportEvent, classify, local_ufrag};
+use crate::worker::arena::{Destination, SendArena};
+use peer::Peer;
+use slab::Slab;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use track::Track;
+
+/// The egress state that all subscriptions of one peer share.
+type PeerLink = crate::egress::PeerLink<crate::transport::RtpSealer, Destination>;
+
+/// Events that wait for the control plane; beyond it speaker and quality events are dropped, which the next ones
+/// replace. Others are kept: each stands for a bounded resource (a peer, a layer, a message).
+const EVENTS_SOFT_MAX: usize = 65_536;
+/// Data messages that wait for the control plane; beyond it they are dropped and counted.
+const DATA_EVENTS_MAX: usize = 16_384;
+/// Peers of one worker.
+const PEERS_MAX: usize = 20_000;
+/// How often peers with something due are visited.
+const TICK: Duration = Duration::from_millis(5);
+
+/// Settings of one core.
+#[derive(Debug)]
+pub(crate) struct CoreConfig {
+    pub(crate) certificate: Arc<Certificate>,
+    pub(crate) hold: Duration,
+    pub(crate) allow_pause: bool,
+    pub(crate) congestion_control: bool,
+    pub(crate) gcm: bool,
+    pub(crate) test_switches: bool,
+}
+
+/// Counters of one worker.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counters {
+    datagrams_in: u64,
+    datagrams_refused: u64,
+    packets_forwarded: u64,
+    retransmissions: u64,
+    key_frame_requests: u64,
+    data_dropped: u64,
+}
+
+/// One worker's peers, tracks and subscriptions.
+pub(crate) struct WorkerCore {
+    config: CoreConfig,
+    peers: Slab<Peer>,
+    /// Egress state by peer index, apart from the peers so that forwarding touches only what it needs.
+    links: Vec<Option<PeerLink>>,
+    by_id: HashMap<PeerId, usize>,
+    by_ufrag: HashMap<Box<[u8]>, usize>,
+    by_path: HashMap<Path, usize>,
+    tracks: Slab<Track>,
+    track_by_key: HashMap<TrackKey, usize>,
+    rooms: BTreeMap<RoomKey, allocate::RoomAudio>,
+    forwarding: forward::Forwarding,
+    events: VecDeque<MediaEvent>,
+    data_events: usize,
+    counters: Counters,
+    next_tick: Option<Instant>,
+    rtcp: Vec<u8>,
+}
+
+impl WorkerCore {
+    pub(crate) fn new(config: CoreConfig) -> Self {
+        Self {
+            config,
+            peers: Slab::new(),
+            links: Vec::new(),
+            by_id: HashMap::new(),
+            by_ufrag: HashMap::new(),
+            by_path: HashMap::new(),
+            tracks: Slab::new(),
+            track_by_key: HashMap::new(),
+            rooms: BTreeMap::new(),
+            forwarding: forward::Forwarding::default(),
+            events: VecDeque::new(),
+            data_events: 0,
+            counters: Counters::default(),
+            next_tick: None,
+            rtcp: Vec::with_capacity(1500),
+        }
+    }
+
+    /// The next event for the control plane.
+    pub(crate) fn poll_event(&mut self) -> Option<MediaEvent> {
+        let event = self.events.pop_front()?;
+        if matches!(event, MediaEvent::Data { .. }) {
+            self.data_events -= 1;
+        }
+        Some(event)
+    }
+
+    /// Whether events wait for the control plane.
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// When `handle_timeout` has to be called at the latest.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let forward = self.forwarding.due(self.config.hold);
+        [self.next_tick, forward].into_iter().flatten().min()
+    }
+
+    /// Takes one datagram; RTP is opened in place.
+    pub(crate) fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8], arena: &mut SendArena) {
+        self.counters.datagrams_in += 1;
+        if arena.drops_incoming(datagram) {
+            return;
+        }
+        let class = classify(datagram);
+        let peer = match class {
+            DatagramClass::Stun => local_ufrag(datagram)
+                .and_then(|ufrag| self.by_ufrag.get(ufrag))
+                .or_else(|| self.by_path.get(&path)),
+            DatagramClass::Dtls | DatagramClass::Rtp | DatagramClass::Rtcp => self.by_path.get(&path),
+            DatagramClass::Unknown => None,
+        };
+        let Some(&index) = peer else {
+            self.counters.datagrams_refused += 1;
+            return;
+        };
+        match class {
+            DatagramClass::Rtp => self.handle_rtp(now, index, datagram),
+            DatagramClass::Rtcp => self.handle_rtcp(now, index, datagram, arena),
+            DatagramClass::Stun => {
+                self.peers[index].transport.handle_stun(now, path, datagram);
+                self.pump(now, index, arena);
+            }
+            DatagramClass::Dtls => {
+                self.peers[index].transport.handle_dtls(now, path, datagram);
+                self.pump(now, index, arena);
+            }
+            DatagramClass::Unknown => {}
+        }
+    }
+
+    /// Hands on what a peer's transport wants to send and say.
+    fn pump(&mut self, now: Instant, index: usize, arena: &mut SendArena) {
+        let mut ended = None;
+        while let Some((path, datagram)) = self.peers[index].transport.poll_transmit() {
+            arena.send(path, &datagram);
+        }
+        while let Some(event) = self.peers[index].transport.poll_event() {
+            ended = ended.or(self.handle_transport_event(now, index, event));
+        }
+        match ended {
+            Some(end) => self.end_peer(index, Some(end)),
+            None => self.wake_by(self.peers[index].wake_now(now)),
+        }
+    }
+
+    fn handle_transport_event(&mut self, now: Instant, index: usize, event: TransportEvent) -> Option<PeerEnd> {
+        let peer = self.peers[index].id;
+        match event {
+            TransportEvent::Connected => {
+                self.events.push_back(MediaEvent::PeerConnected { peer });
+                self.open_link(now, index);
+            }
+            TransportEvent::PathAuthenticated(path) => {
+                self.by_path.insert(path, index);
+            }
+            TransportEvent::PathExpired(path) => {
+                if self.by_path.get(&path) == Some(&index) {
+                    self.by_path.remove(&path);
+                }
+            }
+            TransportEvent::PathChanged(path) => match self.links.get_mut(index).and_then(Option::as_mut) {
+                Some(link) => {
+                    link.destination = path.into();
+                    self.events.push_back(MediaEvent::PathChanged { peer, remote: path.remote() });
+                }
+                // DTLS may be done before the client nominates a path.
+                None => self.open_link(now, index),
+            },
+            TransportEvent::ChannelOpen(channel) => self.events.push_back(MediaEvent::ChannelOpen { peer, channel }),
+            TransportEvent::ChannelClosed(_) => {}
+            TransportEvent::Data { channel, payload } => {
+                if self.data_events >= DATA_EVENTS_MAX {
+                    self.counters.data_dropped += 1;
+                } else {
+                    self.data_events += 1;
+                    self.events.push_back(MediaEvent::Data { peer, channel, payload });
+                }
+            }
+            TransportEvent::Closed(end) => return Some(end),
+        }
+        None
+    }
+
+    /// Makes sure that the worker wakes by `due`.
+    fn wake_by(&mut self, due: Instant) {
+        self.next_tick = Some(self.next_tick.map_or(due, |tick| tick.min(due)));
+    }
+
+    /// Queues an event that a later one of its kind replaces.
+    fn push_replaceable(&mut self, event: MediaEvent) {
+        if self.events.len() < EVENTS_SOFT_MAX {
+            self.events.push_back(event);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Subscriptions: the table of what a peer is sent, turned into egress records of tracks.
+
+use super::peer::SubscriptionRef;
+use super::track::Subscriber;
+use super::{PeerLink, WorkerCore};
+use crate::codec::{ExtensionIds, SendSection};
+use crate::egress::Subscription;
+use std::time::Instant;
+
+/// SSRC of our RTCP; the same for every peer, for it names no media.
+pub(super) const REPORTER_SSRC: u32 = 1;
+
+impl WorkerCore {
+    /// Replaces the table; sections that keep their SSRC and track keep their numbering.
+    pub(super) fn set_senders(
+        &mut self,
+        now: Instant,
+        index: usize,
+        extensions: ExtensionIds,
+        sections: Vec<SendSection>,
+    ) {
+        let kept: Vec<SubscriptionRef> = std::mem::take(&mut self.peers[index].subscriptions)
+            .into_iter()
+            .filter(|subscription| self.keep_or_remove(index, *subscription, &sections))
+            .collect();
+        self.peers[index].subscriptions = kept;
+        for section in &sections {
+            self.set_sender(now, index, section);
+        }
+        let peer = &mut self.peers[index];
+        peer.senders = sections;
+        peer.send_extensions = extensions;
+        if let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) {
+            link.extensions = extensions;
+        }
+        self.allocate(now, index);
+    }
+
+    fn keep_or_remove(&mut self, index: usize, subscription: SubscriptionRef, sections: &[SendSection]) -> bool {
+        let kept = self.tracks.get(subscription.track).is_some_and(|track| {
+            sections.iter().any(|section| section.ssrc == subscription.ssrc && section.track == track.key)
+        });
+        if !kept {
+            self.remove_subscriber(subscription.track, index, subscription.ssrc);
+        }
+        kept
+    }
+
+    fn set_sender(&mut self, now: Instant, index: usize, section: &SendSection) {
+        let track = self.track_index(section.track, section.kind);
+        let preference = self.peers[index].preferences.get(&section.track).copied().unwrap_or_default();
+        let entry = &mut self.tracks[track];
+        let codec = entry.codec_for(section);
+        let known = entry
+            .subscribers
+            .iter_mut()
+            .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == section.ssrc);
+        if let Some(subscriber) = known {
+            subscriber.subscription.reconfigure(section, now);
+            subscriber.codec = codec;
+            return;
+        }
+        if !self.peers[index].spent_ssrcs.insert(section.ssrc) {
+            tracing::warn!(ssrc = section.ssrc, "refused to send under an SSRC whose indices are spent");
+            return;
+        }
+        let mut subscription = Subscription::new(section, now);
+        if entry.muted {
+            subscription.pause();
+        }
+        entry.subscribers.push(Subscriber { peer: index, codec, preference, subscription });
+        self.peers[index].subscriptions.push(SubscriptionRef { track, ssrc: section.ssrc, rtx_ssrc: section.rtx_ssrc });
+    }
+
+    /// Makes the egress state once the transport has keys and a path.
+    pub(super) fn open_link(&mut self, now: Instant, index: usize) {
+        let peer = &mut self.peers[index];
+        let (Some(sealer), Some(path)) = (peer.transport.rtp_sealer(), peer.transport.selected_path()) else { return };
+        let link = PeerLink::new(sealer, path.into(), peer.send_extensions, REPORTER_SSRC, now);
+        self.links[index] = Some(link);
+        self.allocate(now, index);
+    }
+}

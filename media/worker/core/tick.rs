@@ -1,0 +1,110 @@
+//! What time asks for: transport repeats, RTCP to publishers, reports to subscribers, allocation, quality.
+
+use super::{TICK, WorkerCore};
+use crate::worker::arena::SendArena;
+use std::time::{Duration, Instant};
+
+/// Interval of sender reports (RFC 3550 §6.2 allows less than 5 s with enough bandwidth).
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a subscriber's layers are chosen anew.
+const ALLOCATION_INTERVAL: Duration = Duration::from_millis(200);
+/// LiveKit's interval of connection quality.
+const QUALITY_INTERVAL: Duration = Duration::from_secs(5);
+/// Sender reports in one compound packet; a further packet takes the rest.
+const REPORTS_PER_COMPOUND: usize = 31;
+
+impl WorkerCore {
+    /// Does what is due. `ntp` is the wall clock as a 64-bit NTP timestamp.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, ntp: u64, arena: &mut SendArena) {
+        self.forward_due(now, arena);
+        if self.next_tick.is_none_or(|tick| tick > now) {
+            return;
+        }
+        let due: Vec<usize> =
+            self.peers.iter().filter(|(_, peer)| peer.due <= now).map(|(index, _)| index).collect();
+        for index in due {
+            if self.peers.contains(index) {
+                self.tick_peer(now, ntp, index, arena);
+            }
+        }
+        let speakers = self.tick_speakers(now);
+        let earliest = self.peers.iter().map(|(_, peer)| peer.due).min();
+        self.next_tick = [earliest, speakers].into_iter().flatten().min().map(|due| due.max(now + TICK));
+    }
+
+    fn tick_peer(&mut self, now: Instant, ntp: u64, index: usize, arena: &mut SendArena) {
+        self.peers[index].transport.handle_timeout(now);
+        self.pump(now, index, arena);
+        if !self.peers.contains(index) {
+            return;
+        }
+        self.send_ingress_feedback(now, index, arena);
+        if self.peers[index].transport.is_connected() {
+            self.tick_connected(now, ntp, index, arena);
+        }
+        let peer = &mut self.peers[index];
+        let mut due = peer.next_allocation.max(now + TICK);
+        for part in [peer.transport.poll_timeout(), peer.ingress.poll_timeout()].into_iter().flatten() {
+            due = due.min(part);
+        }
+        peer.due = due;
+    }
+
+    fn tick_connected(&mut self, now: Instant, ntp: u64, index: usize, arena: &mut SendArena) {
+        if self.peers[index].next_allocation <= now {
+            self.peers[index].next_allocation = now + ALLOCATION_INTERVAL;
+            self.refresh_bitrates(index);
+            self.allocate(now, index);
+        }
+        if self.peers[index].next_report <= now {
+            self.peers[index].next_report = now + REPORT_INTERVAL;
+            self.send_reports(now, ntp, index, arena);
+        }
+        if self.peers[index].next_quality <= now {
+            self.peers[index].next_quality = now + QUALITY_INTERVAL;
+            self.judge_quality(now, index);
+        }
+    }
+
+    /// Receiver reports, NACKs, transport-wide feedback and key-frame requests to a publisher.
+    fn send_ingress_feedback(&mut self, now: Instant, index: usize, arena: &mut SendArena) {
+        let mut rtcp = std::mem::take(&mut self.rtcp);
+        rtcp.clear();
+        self.peers[index].ingress.handle_timeout(now, &mut rtcp);
+        if !rtcp.is_empty() {
+            self.send_rtcp(index, &mut rtcp, arena);
+        }
+        self.rtcp = rtcp;
+    }
+
+    fn send_reports(&mut self, now: Instant, ntp: u64, index: usize, arena: &mut SendArena) {
+        let mut rtcp = std::mem::take(&mut self.rtcp);
+        let references = self.peers[index].subscriptions.clone();
+        for batch in references.chunks(REPORTS_PER_COMPOUND) {
+            rtcp.clear();
+            for reference in batch {
+                let subscriber = self.tracks.get_mut(reference.track).and_then(|track| {
+                    track.subscribers.iter_mut().find(|subscriber| {
+                        subscriber.peer == index && subscriber.subscription.ssrc() == reference.ssrc
+                    })
+                });
+                if let Some(subscriber) = subscriber {
+                    subscriber.subscription.sender_report(now, ntp, &mut rtcp);
+                }
+            }
+            if !rtcp.is_empty() {
+                self.send_rtcp(index, &mut rtcp, arena);
+            }
+        }
+        self.rtcp = rtcp;
+    }
+
+    fn send_rtcp(&mut self, index: usize, rtcp: &mut Vec<u8>, arena: &mut SendArena) {
+        let transport = &mut self.peers[index].transport;
+        if let Some(path) = transport.selected_path()
+            && transport.seal_rtcp(rtcp).is_ok()
+        {
+            arena.send(path, rtcp);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Published tracks: their source layers with the payload history that all subscribers share, and the subscribers.
+
+use super::WorkerCore;
+use crate::codec::{Codec, Kind, SendSection};
+use crate::command::Preference;
+use crate::egress::{History, Subscription};
+use crate::id::TrackKey;
+
+/// One incoming stream of a track: a simulcast layer of one codec.
+pub(super) struct Source {
+    pub(super) layer: u8,
+    pub(super) codec: Codec,
+    pub(super) history: History,
+    /// Bits per second, refreshed by the tick.
+    pub(super) bitrate_bps: u64,
+}
+
+/// One subscription of a track.
+pub(super) struct Subscriber {
+    /// Index of the subscribing peer.
+    pub(super) peer: usize,
+    /// The codec that it gets; `None` = whatever the track carries (audio).
+    pub(super) codec: Option<Codec>,
+    pub(super) preference: Preference,
+    pub(super) subscription: Subscription,
+}
+
+/// One published track. It exists as long as somebody publishes or subscribes it.
+pub(super) struct Track {
+    pub(super) key: TrackKey,
+    pub(super) kind: Kind,
+    pub(super) publisher: Option<usize>,
+    pub(super) muted: bool,
+    pub(super) sources: Vec<Source>,
+    /// Egress records of all subscribers, walked for every packet.
+    pub(super) subscribers: Vec<Subscriber>,
+    /// Packets that wait to be forwarded: (source index, sequence).
+    pub(super) pending: Vec<(u8, u64)>,
+}
+
+impl Track {
+    /// The codec for a subscriber: the first of its payloads that the track carries.
+    pub(super) fn codec_for(&self, section: &SendSection) -> Option<Codec> {
+        match self.kind {
+            Kind::Audio => None,
+            Kind::Video => section
+                .payloads
+                .iter()
+                .map(|payload| payload.codec)
+                .find(|codec| self.sources.iter().any(|source| source.codec == *codec))
+                .or(section.payloads.first().map(|payload| payload.codec)),
+        }
+    }
+
+    /// A source counts anew: numbers that subscribers mapped to the old ones end.
+    pub(super) fn restart_source(&mut self, source: usize) {
+        let layer = self.sources[source].layer;
+        for subscriber in &mut self.subscribers {
+            subscriber.subscription.source_restarted(layer);
+        }
+    }
+
+    /// The source of one layer of one codec.
+    pub(super) fn source(&self, codec: Codec, layer: u8) -> Option<&Source> {
+        self.sources.iter().find(|source| source.codec == codec && source.layer == layer)
+    }
+}
+
+impl WorkerCore {
+    /// The track's index; makes it on first mention by publisher or subscriber.
+    pub(super) fn track_index(&mut self, key: TrackKey, kind: Kind) -> usize {
+        if let Some(index) = self.track_by_key.get(&key) {
+            return *index;
+        }
+        let index = self.tracks.insert(Track {
+            key,
+            kind,
+            publisher: None,
+            muted: false,
+            sources: Vec::new(),
+            subscribers: Vec::new(),
+            pending: Vec::new(),
+        });
+        self.track_by_key.insert(key, index);
+        index
+    }
+
+    /// Takes a subscription off a track.
+    pub(super) fn remove_subscriber(&mut self, track: usize, peer: usize, ssrc: u32) {
+        if let Some(entry) = self.tracks.get_mut(track) {
+            entry.subscribers.retain(|subscriber| {
+                subscriber.peer != peer || subscriber.subscription.ssrc() != ssrc
+            });
+        }
+        self.forget_track_if_unused(track);
+    }
+
+    /// The publisher is gone or no longer names the track.
+    pub(super) fn end_published(&mut self, track: usize) {
+        if let Some(entry) = self.tracks.get_mut(track) {
+            entry.publisher = None;
+            entry.sources.clear();
+            entry.pending.clear();
+        }
+        self.forget_track_if_unused(track);
+    }
+
+    fn forget_track_if_unused(&mut self, track: usize) {
+        let unused = self
+            .tracks
+            .get(track)
+            .is_some_and(|entry| entry.publisher.is_none() && entry.subscribers.is_empty());
+        if unused {
+            let entry = self.tracks.remove(track);
+            self.track_by_key.remove(&entry.key);
+        }
+    }
+}

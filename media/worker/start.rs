@@ -1,0 +1,151 @@
+//! Starts the media workers: binds sockets, finds addresses, makes threads.
+
+use crate::codec::Candidate;
+use crate::command::MediaEvent;
+use crate::transport::Certificate;
+use crate::worker::arena::SendArena;
+use crate::worker::config::{MediaConfig, MediaStartError, SOCKETS_PER_WORKER_MAX};
+use crate::worker::core::{CoreConfig, WorkerCore};
+use crate::worker::event_loop::EventLoop;
+use crate::worker::external::external_address;
+use crate::worker::handle::{CONTROL_TO_WORKER_CAPACITY, MediaPlane, WORKER_TO_CONTROL_CAPACITY, WorkerLink};
+use crate::worker::socket::BatchSocket;
+use crate::worker::tcp::{CONNECTIONS_TO_WORKER_CAPACITY, ConnectionSink, accept};
+use crate::worker::wake::Waker;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+/// Starts one worker thread per UDP port. The workers end when every clone of the [`MediaPlane`] is dropped.
+///
+/// Must be called within a tokio runtime, which carries the ICE-TCP connections.
+///
+/// # Errors
+/// [`MediaStartError`] names the address or resource that could not be had.
+pub async fn start(config: MediaConfig) -> Result<(MediaPlane, mpsc::Receiver<MediaEvent>), MediaStartError> {
+    if config.bind.is_empty() {
+        return Err(MediaStartError::NoAddress);
+    }
+    if config.udp_ports.is_empty() {
+        return Err(MediaStartError::NoPort);
+    }
+    let certificate = Certificate::generate()
+        .map(Arc::new)
+        .map_err(|error| MediaStartError::Certificate { reason: error.to_string() })?;
+    let (listeners, tcp_candidates) = listen(&config).await?;
+    let (events, event_receiver) = mpsc::channel(WORKER_TO_CONTROL_CAPACITY);
+    let mut links = Vec::new();
+    let mut sinks = Vec::new();
+    for (index, port) in config.udp_ports.iter().enumerate() {
+        let sockets = bind(&config.bind, *port)?;
+        let mut candidates = udp_candidates(&config, &sockets).await;
+        candidates.extend(tcp_candidates.iter().cloned());
+        let (link, sink) = spawn_worker(index, &config, certificate.clone(), sockets, candidates, events.clone())?;
+        links.push(link);
+        sinks.push(sink);
+    }
+    let sinks = Arc::new(sinks);
+    for listener in listeners {
+        tokio::spawn(accept(listener, sinks.clone()));
+    }
+    let plane = MediaPlane { workers: Arc::new(links), fingerprint: certificate.fingerprint().into() };
+    Ok((plane, event_receiver))
+}
+
+fn bind(addresses: &[IpAddr], port: u16) -> Result<Vec<BatchSocket>, MediaStartError> {
+    let mut port = port;
+    let mut sockets = Vec::new();
+    for address in addresses.iter().take(SOCKETS_PER_WORKER_MAX) {
+        let address = SocketAddr::new(*address, port);
+        let socket = BatchSocket::bind(address).map_err(|source| MediaStartError::Bind {
+            protocol: "udp",
+            address,
+            source,
+        })?;
+        // One port number for all addresses of a worker, also where any was asked for.
+        port = socket.local().port();
+        sockets.push(socket);
+    }
+    Ok(sockets)
+}
+
+async fn udp_candidates(config: &MediaConfig, sockets: &[BatchSocket]) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    for socket in sockets {
+        let local = socket.local();
+        let told: Vec<_> = config.advertised.iter().filter(|address| address.is_ipv4() == socket.is_ipv4()).collect();
+        if told.is_empty() && !local.ip().is_unspecified() {
+            candidates.push(Candidate { tcp: false, address: local, reflexive: false });
+        }
+        for address in told {
+            candidates.push(Candidate {
+                tcp: false,
+                address: SocketAddr::new(*address, local.port()),
+                reflexive: *address != local.ip(),
+            });
+        }
+        if let Some(address) = external_address(socket, &config.stun_servers).await
+            && !candidates.iter().any(|candidate| candidate.address == address)
+        {
+            candidates.push(Candidate { tcp: false, address, reflexive: true });
+        }
+    }
+    candidates
+}
+
+async fn listen(config: &MediaConfig) -> Result<(Vec<TcpListener>, Vec<Candidate>), MediaStartError> {
+    let (mut listeners, mut candidates) = (Vec::new(), Vec::new());
+    let Some(mut port) = config.tcp_port else { return Ok((listeners, candidates)) };
+    for address in config.bind.iter().take(SOCKETS_PER_WORKER_MAX) {
+        let address = SocketAddr::new(*address, port);
+        let failed = |source| MediaStartError::Bind { protocol: "tcp", address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let local = listener.local_addr().map_err(failed)?;
+        port = local.port();
+        let told: Vec<_> = config.advertised.iter().filter(|told| told.is_ipv4() == local.is_ipv4()).collect();
+        if told.is_empty() {
+            candidates.push(Candidate { tcp: true, address: local, reflexive: false });
+        }
+        for address in told {
+            candidates.push(Candidate { tcp: true, address: SocketAddr::new(*address, port), reflexive: false });
+        }
+        listeners.push(listener);
+    }
+    Ok((listeners, candidates))
+}
+
+fn spawn_worker(
+    index: usize,
+    config: &MediaConfig,
+    certificate: Arc<Certificate>,
+    sockets: Vec<BatchSocket>,
+    candidates: Vec<Candidate>,
+    events: mpsc::Sender<MediaEvent>,
+) -> Result<(WorkerLink, ConnectionSink), MediaStartError> {
+    let waker = Waker::new().map_err(MediaStartError::Worker)?;
+    let (commands, command_receiver) = mpsc::channel(CONTROL_TO_WORKER_CAPACITY);
+    let (inputs, connections) = mpsc::channel(CONNECTIONS_TO_WORKER_CAPACITY);
+    let core = CoreConfig {
+        certificate,
+        hold: config.hold,
+        allow_pause: config.allow_pause,
+        congestion_control: config.congestion_control,
+        gcm: config.gcm,
+        test_switches: config.test_switches,
+    };
+    let event_loop = EventLoop {
+        core: WorkerCore::new(core),
+        arena: SendArena::new(sockets),
+        commands: command_receiver,
+        connections,
+        events,
+        waker: waker.clone(),
+    };
+    std::thread::Builder::new()
+        .name(format!("media-{index}"))
+        .spawn(move || event_loop.run())
+        .map_err(MediaStartError::Worker)?;
+    let link = WorkerLink { commands, candidates, waker: Some(waker.clone()) };
+    Ok((link, ConnectionSink { inputs, waker }))
+}
