@@ -53,6 +53,7 @@ export function signalUrl(origin: string): string {
 export function makeIdentity(name: string, random: string): string {
   const slug = name
     .normalize('NFKD')
+    .replace(/\p{M}+/gu, '')
     .toLowerCase()
     .replace(/[^\p{L}\p{N}]+/gu, '-')
     .replace(/^-+|-+$/g, '')

@@ -1,6 +1,6 @@
 // Short notes about joins, leaves and small failures; a burst becomes one note.
 
-export type ToastKind = 'join' | 'leave' | 'info' | 'error';
+export type ToastKind = 'join' | 'leave' | 'chat' | 'info' | 'error';
 
 export interface Toast {
   readonly id: number;

@@ -262,7 +262,7 @@ export function createMeeting(session: Session, { ended, deviceChosen }: Meeting
     left: (name) => link.link === 'up' && toast('leave', name),
     message(message) {
       chat.send({ type: 'message', message });
-      if (open !== 'chat') toast('info', `${message.name}: ${message.text.slice(0, 80)}`);
+      if (open !== 'chat' && !message.own) toast('chat', `${message.name}: ${message.text.slice(0, 80)}`);
       changed();
     },
     problem: (text) => toast('error', text),
