@@ -27,7 +27,7 @@ export function connection(state: ConnectionState, link: Link, now: number): Con
 export function bannerOf(state: ConnectionState, now: number): Banner | undefined {
   switch (state.link) {
     case 'signal':
-      return { tone: 'warning', text: 'Connection to the server lost. Sound and video may go on; reconnecting…' };
+      return { tone: 'warning', text: 'Server connection lost, reconnecting. Sound and video may go on.' };
     case 'full':
       return { tone: 'warning', text: 'Connection interrupted. Reconnecting sound and video…' };
     case 'up':

@@ -11,9 +11,10 @@ export function initials(name: string): string {
 
 /** A hue in degrees that stays with an identity on every machine. */
 export function hue(identity: string): number {
-  let hash = 0;
-  for (const char of identity) hash = (hash * 31 + (char.codePointAt(0) ?? 0)) >>> 0;
-  return hash % 360;
+  // FNV-1a, so that names which differ in one letter differ in colour.
+  let hash = 0x811c9dc5;
+  for (const char of identity) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193) >>> 0;
+  return (((hash >>> 8) ^ hash) >>> 0) % 360;
 }
 
 /** `m:ss`, or `h:mm:ss` from an hour on. */

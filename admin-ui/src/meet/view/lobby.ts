@@ -292,6 +292,8 @@ export function createLobby(options: LobbyOptions): Lobby {
   return {
     root,
     async start() {
+      // On a phone the focus would open the keyboard over the preview.
+      if (matchMedia('(hover: hover)').matches) (name.value ? (room.value ? joinButton : room) : name).focus();
       if (!hasMedia()) {
         note('camera', 'InsecureContext');
         note('microphone', 'InsecureContext');

@@ -33,6 +33,7 @@ export function createMeeting(session: Session, { ended, deviceChosen }: Meeting
   let open: Panel | undefined;
   let scheduled = false;
   let over = false;
+  const noteRows = new Map<number, HTMLElement>();
 
   // Header
   const clock = h('span', { class: 'clock', 'aria-label': 'Time in the meeting' }, '0:00');
@@ -106,8 +107,11 @@ export function createMeeting(session: Session, { ended, deviceChosen }: Meeting
     chat.root.hidden = panel !== 'chat';
     people.root.hidden = panel !== 'people';
     chat.send({ type: 'open', open: panel === 'chat' });
-    if (panel === 'chat') chat.focus();
-    else if (panel === 'people') people.focus();
+    if (panel === 'chat') {
+      toasts = toasts.filter((t) => t.kind !== 'chat');
+      drawToasts();
+      chat.focus();
+    } else if (panel === 'people') people.focus();
     else if (before) (before === 'chat' ? chatButton : peopleButton).root.focus();
     draw();
   }
@@ -164,7 +168,6 @@ export function createMeeting(session: Session, { ended, deviceChosen }: Meeting
     drawToasts();
   }
 
-  const noteRows = new Map<number, HTMLElement>();
   function drawToasts(): void {
     const ids = new Set(toasts.map((t) => t.id));
     for (const [id, row] of noteRows) {

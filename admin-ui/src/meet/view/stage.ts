@@ -59,9 +59,10 @@ export function createStage({ alone, now, viewChanged }: StageOptions): Stage {
     const tiles = tilesOf(order.flatMap((identity) => byIdentity.get(identity) ?? []));
     const large = speakerView ? (tiles.find((t) => t.id === largeTile(state)) ?? tiles[0]) : undefined;
     const rest = tiles.filter((t) => t !== large);
-    const page = paginate(rest, speakerView ? stripPageSize(full) : gridPageSize(full), state.page);
+    const pageSize = speakerView ? stripPageSize : gridPageSize;
+    const area = rest.length > pageSize(full) ? { width: full.width, height: Math.max(0, full.height - PAGER_HEIGHT) } : full;
+    const page = paginate(rest, pageSize(area), state.page);
     if (page.index !== state.page) send({ type: 'page', page: page.index });
-    const area = page.pages > 1 ? { width: full.width, height: full.height - PAGER_HEIGHT } : full;
     showPager(page);
     if (large) {
       const layout = speaker(page.items.length, area);
