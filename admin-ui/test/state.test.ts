@@ -77,6 +77,11 @@ describe('toasts', () => {
     expect(toasts.map(toastText).at(-1)).toBe('n8');
     expect(new Set(toasts.map((t) => t.id)).size).toBe(TOASTS_MAX);
   });
+  it('tells the same failure once', () => {
+    const toasts = addToast(addToast([], 'error', 'no camera', 0), 'error', 'no camera', 5);
+    expect(toasts).toHaveLength(1);
+    expect(toasts[0]?.at).toBe(5);
+  });
   it('lets an error stay longer', () => {
     const toasts = addToast(addToast([], 'info', 'a', 0), 'error', 'b', 0);
     expect(expireToasts(toasts, TOAST_LIFE).map((t) => t.kind)).toEqual(['error']);

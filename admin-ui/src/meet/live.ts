@@ -81,7 +81,9 @@ export class LiveSession implements Session {
       const source = track.kind === Track.Kind.Video ? Track.Source.Camera : Track.Source.Microphone;
       this.room.localParticipant.publishTrack(track, { source }).catch((error: unknown) => {
         track.stop();
-        this.listener?.problem(`Your ${source} could not be sent: ${error instanceof Error ? error.message : 'unknown reason'}`);
+        console.warn(`publishing the ${source} failed`, error);
+        this.listener?.problem(`Your ${source} could not be sent to the server. Turn it on again to retry.`);
+        this.listener?.changed();
       });
     }
   }

@@ -3,7 +3,10 @@
 type Child = Node | string | false | undefined;
 type Attributes = Record<string, string | number | boolean | undefined | ((event: never) => void)>;
 
-/** Makes an element; `onX` values are listeners, `true` is an empty attribute, `false` and `undefined` are left out. */
+/**
+ * Makes an element; `onX` values are listeners, `true` is an empty attribute, `false` and `undefined` are left out,
+ * names with two dashes are CSS variables (a style attribute would need a wider content security policy).
+ */
 export function h<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   attributes: Attributes = {},
@@ -12,6 +15,7 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === 'function') element.addEventListener(name.slice(2), value as EventListener);
+    else if (name.startsWith('--')) element.style.setProperty(name, String(value));
     else if (value === true) element.setAttribute(name, '');
     else if (value !== undefined && value !== false) element.setAttribute(name, String(value));
   }

@@ -21,6 +21,10 @@ export const MERGE_WINDOW = 2000;
 export function addToast(toasts: readonly Toast[], kind: ToastKind, part: string, now: number): Toast[] {
   const last = toasts.at(-1);
   const id = (last?.id ?? 0) + 1;
+  // One failure is often told by the client twice.
+  if (kind === 'error' && toasts.some((t) => t.kind === kind && t.parts[0] === part)) {
+    return toasts.map((t) => (t.kind === kind && t.parts[0] === part ? { ...t, at: now } : t));
+  }
   if (last && (kind === 'join' || kind === 'leave') && last.kind === kind && now - last.at < MERGE_WINDOW) {
     return [...toasts.slice(0, -1), { ...last, parts: [...last.parts, part], at: now }];
   }

@@ -103,7 +103,7 @@ function messageRow(message: ChatMessage, grouped: boolean, retry: (message: Cha
   for (const { text: piece, href } of linkify(message.text)) {
     text.append(href ? h('a', { href, target: '_blank', rel: 'noopener noreferrer' }, piece) : piece);
   }
-  const head = h('div', { class: 'chat-head' }, h('b', { style: `--hue:${hue(message.identity)}` }, message.own ? 'You' : message.name), h('time', {}, clock(message.at)));
+  const head = h('div', { class: 'chat-head' }, h('b', { '--hue': hue(message.identity) }, message.own ? 'You' : message.name), h('time', {}, clock(message.at)));
   const again = h('button', { type: 'button', onclick: () => retry(message) }, 'Send again');
   const failed = h('div', { class: 'chat-failed' }, 'Not sent. ', again);
   const row = h('li', { class: message.own ? 'chat-row own' : 'chat-row' }, !grouped && head, text, message.own && failed);

@@ -48,7 +48,7 @@ function row(person: Person): HTMLElement {
   return h(
     'li',
     { class: person.speaking ? 'person speaking' : 'person', 'data-person': person.identity },
-    h('span', { class: 'person-mark', style: `--hue:${hue(person.identity)}`, 'aria-hidden': 'true' }, initials(person.name)),
+    h('span', { class: 'person-mark', '--hue': hue(person.identity), 'aria-hidden': 'true' }, initials(person.name)),
     h('span', { class: 'person-name' }, person.name, person.isLocal && h('small', {}, ' (you)')),
     h('span', { class: 'visually-hidden' }, state),
     person.screenOn && h('span', { class: 'on', title: 'Shares the screen' }, icon('screen')),
