@@ -26,8 +26,9 @@ impl Ingress {
         let at_us = self.micros(now);
         let limit = out.len() + COMPOUND_BYTES_MAX;
         self.write_reports(at_us, out);
-        self.write_key_frame_requests(at_us, limit, out);
+        // A packet given up asks for a key frame, hence this order.
         self.write_nacks(at_us, limit, out);
+        self.write_key_frame_requests(at_us, limit, out);
         let room = limit.saturating_sub(out.len());
         if room >= FEEDBACK_BYTES_MIN {
             self.arrivals.write_due(at_us, FEEDBACK_SSRC, room, out);

@@ -27,7 +27,7 @@ use arrivals::Arrivals;
 use reception::SenderReport;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
-use stream::{Extensions, Media, Stream};
+use stream::{Extensions, Media, Stream, Wire};
 
 /// Streams of one peer: LiveKit's clients publish a handful of tracks with at most 3 layers each.
 pub const STREAMS_MAX: usize = 32;
@@ -187,8 +187,8 @@ impl Ingress {
                 return None;
             }
         }
-        let mut accepted =
-            stream.accept(at_us, header, packet, media, &extensions, &mut self.rtt_us, &mut self.counters)?;
+        let wire = Wire { header, packet, extensions };
+        let mut accepted = stream.accept(at_us, &wire, media, &mut self.rtt_us, &mut self.counters)?;
         accepted.stream = route.stream;
         Some(accepted)
     }

@@ -134,7 +134,7 @@ impl Reception {
         });
         Some(ReportBlock {
             ssrc,
-            fraction_lost: if expected == 0 { 0 } else { (lost * 256 / expected).min(255) as u8 },
+            fraction_lost: (lost * 256).checked_div(expected).unwrap_or(0).min(255) as u8,
             cumulative_lost: i32::try_from(mark.expected.saturating_sub(mark.arrived)).unwrap_or(i32::MAX),
             highest: window.highest().wrapping_sub(crate::packet::sequence::FIRST_EXTENDED) as u32,
             jitter: self.jitter(),
@@ -162,7 +162,7 @@ impl Reception {
 
 fn bitrate(bytes: u64, elapsed_us: i64) -> u64 {
     let elapsed = u64::try_from(elapsed_us).unwrap_or(0);
-    if elapsed == 0 { 0 } else { bytes.saturating_mul(8_000_000) / elapsed }
+    bytes.saturating_mul(8_000_000).checked_div(elapsed).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -85,6 +85,14 @@ fn forwarded_kind(ids: &ExtensionIds, id: Option<u8>) -> Option<ForwardedExtensi
     })
 }
 
+/// One packet as it came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wire<'a> {
+    pub(super) header: &'a RtpHeader,
+    pub(super) packet: &'a [u8],
+    pub(super) extensions: Extensions<'a>,
+}
+
 /// One media packet after RTX has been undone.
 #[derive(Clone, Debug)]
 pub(super) struct Media {
@@ -163,10 +171,8 @@ impl Stream {
     pub(super) fn accept(
         &mut self,
         at_us: i64,
-        header: &RtpHeader,
-        packet: &[u8],
+        Wire { header, packet, extensions }: &Wire<'_>,
         media: Media,
-        extensions: &Extensions<'_>,
         rtt_us: &mut Option<i64>,
         counters: &mut IngressCounters,
     ) -> Option<Accepted> {

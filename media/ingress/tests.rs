@@ -169,7 +169,7 @@ fn a_repair_stream_before_its_layer_is_dropped_and_bound_later() {
     let recovered = bench.repair(20, 2, DELTA).unwrap();
     assert_eq!((recovered.sequence, recovered.ssrc, recovered.recovered), (65_538, 10, true));
     let bytes = packet(97, 7, 20, &[(MID, b"0"), (REPAIRED, b"f")], &[&[0, 2], DELTA].concat());
-    assert_eq!(&bytes[recovered.payload.clone()], DELTA);
+    assert_eq!(&bytes[recovered.payload], DELTA);
 }
 
 #[test]
@@ -417,6 +417,50 @@ fn h264_parameter_sets_and_their_slices_are_one_frame() {
 }
 
 #[test]
+fn the_dependency_descriptor_tells_the_layer_of_an_av1_packet() {
+    // L1T2: two templates (T0 id 0, T1 id 1), two decode targets, no chains.
+    let structure = [0xc0, 0x00, 0x01, 0x80, 0x01, 0x7a, 0x24, 0x00];
+    let mut bench = Bench::new(vec![section("0", VIDEO, Codec::Av1, 96, Some(97))]);
+    let extensions = ExtensionIds { dependency_descriptor: Some(12), ..ids() };
+    let now = bench.now();
+    bench.ingress.configure(now, extensions, vec![section("0", VIDEO, Codec::Av1, 96, Some(97))]);
+    let key = bench.rtp(&packet(96, 1, 10, &[(MID, b"0"), (12, &structure)], &[0x18, 0x0a, 1])).unwrap();
+    assert!(key.info.key_frame && key.info.frame_start && key.info.frame_end);
+    assert_eq!(key.extension_bytes.len(), 2 + structure.len());
+    let upper = bench.rtp(&packet(96, 2, 10, &[(12, &[0x81, 0, 2])], &[0x10, 0x0a, 1])).unwrap();
+    assert_eq!((upper.info.temporal, upper.info.frame_end, upper.info.key_frame), (1, false, false));
+    assert!(bench.rtp(&packet(96, 3, 10, &[(12, &[0x8f, 0, 2])], &[0x10, 0x0a, 1])).is_some());
+    assert_eq!(bench.ingress.counters().descriptors_refused, 1);
+}
+
+#[test]
+fn a_long_jump_is_told_and_not_asked_for() {
+    let mut bench = Bench::video();
+    bench.media(10, 1, KEY).unwrap();
+    let after = bench.media(10, 5_000, DELTA).unwrap();
+    assert!(after.restarted && !after.first);
+    assert_eq!(after.sequence, 65_536 + 5_000);
+    bench.at_ms = 100;
+    assert_eq!(bench.nacked(), []);
+}
+
+#[test]
+fn a_burst_of_losses_is_asked_for_in_several_compounds() {
+    let mut bench = Bench::video();
+    let mut lost = Vec::new();
+    bench.media(10, 0, KEY).unwrap();
+    for step in 1..30u16 {
+        bench.media(10, step * 60, DELTA).unwrap();
+        lost.extend((step - 1) * 60 + 1..step * 60);
+    }
+    bench.at_ms = 8;
+    let asked = bench.nacked();
+    assert!(asked.len() <= missing::MISSING_MAX && asked.len() > 400, "{}", asked.len());
+    assert!(asked.iter().all(|number| lost.contains(number)));
+    assert_eq!(bench.ingress.counters().key_frame_requests, 1);
+}
+
+#[test]
 fn an_exported_state_goes_on_without_learning_names_again() {
     let mut bench = Bench::video();
     bench.at_ms = 5_000;
@@ -479,7 +523,8 @@ proptest! {
             }
             bench.at_ms += wait / 10;
             let feedback = bench.feedback();
-            prop_assert!(rtcp::visit(&feedback, |_| {}).is_ok());
+            let readable = rtcp::visit(&feedback, |_| {}).is_ok();
+            prop_assert!(readable);
             prop_assert!(bench.ingress.routes.len() <= 2 * STREAMS_MAX);
             prop_assert!(bench.ingress.streams.iter().flatten().all(|stream| stream.missing.len() <= missing::MISSING_MAX));
         }

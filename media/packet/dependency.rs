@@ -269,7 +269,7 @@ mod tests {
     impl Writer {
         fn put(&mut self, count: usize, value: u32) -> &mut Self {
             for bit in (0..count).rev() {
-                if self.used % 8 == 0 {
+                if self.used.is_multiple_of(8) {
                     self.bytes.push(0);
                 }
                 let last = self.bytes.last_mut().unwrap();
