@@ -72,7 +72,7 @@ impl Path {
             let at = self.now + DELAY + (self.queue_bytes * 8e6 / self.capacity_bps) as u64;
             self.arrivals.push_back((at, self.sequence, (!lost).then_some(at as i64 + 5_000_000)));
         }
-        if self.now % 50_000 == 0 {
+        if self.now.is_multiple_of(50_000) {
             // Feedback takes DELAY back: it speaks of what had arrived by then.
             let mut report = Vec::new();
             while self.arrivals.front().is_some_and(|(at, ..)| at + DELAY <= self.now) {

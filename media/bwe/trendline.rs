@@ -92,8 +92,8 @@ impl Trendline {
         if sent < group.first_sent {
             return;
         }
-        let burst = arrival - group.last_arrival <= GROUP_MICROS
-            && arrival - group.last_arrival < sent - group.last_sent;
+        let burst =
+            arrival - group.last_arrival <= GROUP_MICROS && arrival - group.last_arrival < sent - group.last_sent;
         if sent - group.first_sent <= GROUP_MICROS || burst {
             group.last_sent = group.last_sent.max(sent);
             group.last_arrival = group.last_arrival.max(arrival);

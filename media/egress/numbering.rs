@@ -20,7 +20,7 @@ const STALE_MAX: u8 = 64;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Segment {
     first_position: u64,
-    first_source: u64,
+    pub(super) first_source: u64,
     picture: PictureAnchor,
     pub(super) timestamp_offset: u32,
     tl0_offset: u8,

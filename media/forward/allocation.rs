@@ -126,7 +126,7 @@ mod tests {
         let demands = [demand(0, false), demand(0, true), demand(0, false)];
         let allocation = allocate(900_000, 50_000, &demands, true);
         assert_eq!(allocation.choices, [Some(0), Some(1), Some(0)]);
-        assert_eq!(allocate(2_400_000, 50_000, &demands, true).choices, [Some(0), Some(2), Some(0)]);
+        assert_eq!(allocate(2_300_000, 50_000, &demands, true).choices, [Some(0), Some(2), Some(0)]);
     }
 
     #[test]

@@ -119,11 +119,7 @@ mod tests {
     use super::*;
 
     fn simulcast() -> SourceLayers {
-        SourceLayers {
-            scalable: false,
-            bitrates: [Some(150_000), Some(400_000), Some(0)],
-            temporal_layers: 3,
-        }
+        SourceLayers { scalable: false, bitrates: [Some(150_000), Some(400_000), Some(0)], temporal_layers: 3 }
     }
 
     #[test]
