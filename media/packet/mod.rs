@@ -1,4 +1,20 @@
-//! Bytes of RTP, RTCP and payload formats, read and written without state.
+//! Bytes of RTP, RTCP and payload formats, read and written without state (but the dependency descriptor's template structure).
+
+pub mod av1;
+pub mod dependency;
+pub mod fuzz;
+pub mod h264;
+pub mod h265;
+pub mod opus;
+pub mod payload;
+pub mod red;
+pub mod rtcp;
+pub mod rtp;
+pub mod sequence;
+pub mod vp8;
+pub mod vp9;
+
+pub use payload::PayloadError;
 
 use crate::codec::Codec;
 
