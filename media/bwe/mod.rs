@@ -1,1 +1,8 @@
-//! To be written.
+//! How much the path to one subscriber carries, from its feedback: delay gradient, loss and acknowledged bit rate in the
+//! manner of draft-ietf-rmcat-gcc-02. Not here: who gets the bandwidth (`forward::allocation`).
+
+mod acknowledged;
+mod send_side;
+mod trendline;
+
+pub use send_side::{ESTIMATE_MAX_BPS, ESTIMATE_MIN_BPS, ESTIMATE_START_BPS, SendSide};
