@@ -296,7 +296,10 @@ impl Answerer {
         LocalBody::Rtp {
             kind,
             direction,
-            payloads: list.into_iter().map(|accepted| local_payload(kind, accepted, track, subscription, single)).collect(),
+            payloads: list
+                .into_iter()
+                .map(|accepted| local_payload(kind, accepted, track, subscription, single))
+                .collect(),
             extensions: extensions::answered(offered, ids),
             rids,
             simulcast: !offered.simulcast.is_empty(),

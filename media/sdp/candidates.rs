@@ -26,7 +26,9 @@ const TCP_REFLEXIVE: u32 = 80;
 /// The local preference for the generation after `previous` (`None`: the first).
 #[must_use]
 pub fn next_local_preference(previous: Option<u16>) -> u16 {
-    previous.map_or(FIRST_LOCAL_PREFERENCE, |previous| previous.saturating_add(GENERATION_STRIDE).max(FIRST_LOCAL_PREFERENCE))
+    previous.map_or(FIRST_LOCAL_PREFERENCE, |previous| {
+        previous.saturating_add(GENERATION_STRIDE).max(FIRST_LOCAL_PREFERENCE)
+    })
 }
 
 /// Recovers the local preference of a generation from one of our own older descriptions (LiveKit's SyncState has it).
@@ -96,7 +98,10 @@ mod tests {
         let mapped = candidate_line(&candidate(false, "[2001:db8::1]:7882", true), 1, 1024);
         assert!(mapped.ends_with("2001:db8::1 7882 typ srflx raddr :: rport 0"), "{mapped}");
         let tcp = candidate_line(&candidate(true, "192.0.2.1:7881", false), 2, 1024);
-        assert!(tcp.starts_with("candidate:3 1 tcp ") && tcp.ends_with("192.0.2.1 7881 typ host tcptype passive"), "{tcp}");
+        assert!(
+            tcp.starts_with("candidate:3 1 tcp ") && tcp.ends_with("192.0.2.1 7881 typ host tcptype passive"),
+            "{tcp}"
+        );
     }
 
     #[test]
@@ -104,7 +109,8 @@ mod tests {
         for tcp in [false, true] {
             for reflexive in [false, true] {
                 let one = candidate(tcp, "192.0.2.1:1", reflexive);
-                let (old, new) = (next_local_preference(None), next_local_preference(Some(next_local_preference(None))));
+                let (old, new) =
+                    (next_local_preference(None), next_local_preference(Some(next_local_preference(None))));
                 let lowest_new = priority(&one, MAX_LOCAL_CANDIDATES - 1, new);
                 assert!(lowest_new > priority(&one, 0, old));
             }

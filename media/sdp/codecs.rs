@@ -83,7 +83,11 @@ fn profile(codec: Codec, fmtp: &str) -> &str {
 
 /// What a publishing section may send: profile 0 of VP9 and AV1, which every subscriber has; RED first where the
 /// track has it, nowhere else; `preferred` (the codec that AddTrack named for this section) before all others.
-pub(super) fn for_receiving(mut list: Vec<Accepted>, track: Option<&PublishedTrack>, preferred: Option<Codec>) -> Vec<Accepted> {
+pub(super) fn for_receiving(
+    mut list: Vec<Accepted>,
+    track: Option<&PublishedTrack>,
+    preferred: Option<Codec>,
+) -> Vec<Accepted> {
     let red = track.is_some_and(|track| track.red);
     list.retain(|a| profile(a.payload.codec, &a.payload.fmtp) == "0" && (red || a.payload.codec != Codec::Red));
     list.sort_by_key(|a| (a.payload.codec != Codec::Red, preferred.is_some() && Some(a.payload.codec) != preferred));

@@ -1,7 +1,7 @@
 //! Writes local descriptions. Decides nothing: answers and offers arrive here as lists of sections.
 
 use crate::codec::{Codec, Kind};
-use crate::sdp::model::{Direction, DEFAULT_SCTP_PORT};
+use crate::sdp::model::{DEFAULT_SCTP_PORT, Direction};
 use crate::sdp::parse::is_token_char;
 use crate::sdp::{LocalTransport, candidates, codecs};
 use std::fmt::Write as _;
@@ -33,7 +33,9 @@ pub(super) struct LocalSource {
 /// The body of a section.
 #[derive(Clone, Debug)]
 pub(super) enum LocalBody {
-    Rejected { media: String },
+    Rejected {
+        media: String,
+    },
     Data,
     Rtp {
         kind: Kind,
@@ -71,7 +73,8 @@ pub(super) struct Head<'a> {
 /// A session id for `o=`: from the first user name fragment, for nothing here may draw a random number.
 pub(super) fn session_id(ufrag: &str) -> u64 {
     // FNV-1a, below 2^62 as RFC 8829 §5.2.1 wants it.
-    ufrag.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)) >> 2
+    ufrag.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+        >> 2
 }
 
 /// Makes one token of a text that others chose.
@@ -188,7 +191,10 @@ fn write_source(out: &mut String, source: &LocalSource, rtx: bool) {
     let LocalSource { ssrc, rtx_ssrc, .. } = source;
     let cname = token(&source.stream_id);
     if rtx {
-        let _ = write!(out, "a=ssrc-group:FID {ssrc} {rtx_ssrc}\r\na=ssrc:{ssrc} cname:{cname}\r\na=ssrc:{rtx_ssrc} cname:{cname}\r\n");
+        let _ = write!(
+            out,
+            "a=ssrc-group:FID {ssrc} {rtx_ssrc}\r\na=ssrc:{ssrc} cname:{cname}\r\na=ssrc:{rtx_ssrc} cname:{cname}\r\n"
+        );
     } else {
         let _ = write!(out, "a=ssrc:{ssrc} cname:{cname}\r\n");
     }

@@ -15,7 +15,12 @@ pub(super) struct Known {
 /// Repaired stream ids and the like make sense for video only; the others serve both.
 const KNOWN: [Known; 10] = [
     Known { uri: "urn:ietf:params:rtp-hdrext:sdes:mid", audio: true, offered: Some(4), slot: |ids| &mut ids.mid },
-    Known { uri: "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id", audio: true, offered: None, slot: |ids| &mut ids.rid },
+    Known {
+        uri: "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
+        audio: true,
+        offered: None,
+        slot: |ids| &mut ids.rid,
+    },
     Known {
         uri: "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
         audio: false,
@@ -34,9 +39,19 @@ const KNOWN: [Known; 10] = [
         offered: Some(2),
         slot: |ids| &mut ids.abs_send_time,
     },
-    Known { uri: "urn:ietf:params:rtp-hdrext:ssrc-audio-level", audio: true, offered: None, slot: |ids| &mut ids.audio_level },
+    Known {
+        uri: "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+        audio: true,
+        offered: None,
+        slot: |ids| &mut ids.audio_level,
+    },
     Known { uri: DEPENDENCY_DESCRIPTOR, audio: false, offered: Some(12), slot: |ids| &mut ids.dependency_descriptor },
-    Known { uri: "urn:3gpp:video-orientation", audio: false, offered: Some(13), slot: |ids| &mut ids.video_orientation },
+    Known {
+        uri: "urn:3gpp:video-orientation",
+        audio: false,
+        offered: Some(13),
+        slot: |ids| &mut ids.video_orientation,
+    },
     Known {
         uri: "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time",
         audio: true,

@@ -147,11 +147,13 @@ impl Section {
     /// Media SSRCs, lowest layer first, each with its retransmission SSRC.
     pub(super) fn media_ssrcs(&self) -> Vec<(u32, Option<u32>)> {
         let groups = |wanted: &'static str| self.ssrc_groups.iter().filter(move |(name, _)| name == wanted);
-        let repair = |ssrc: u32| groups("FID").find(|(_, m)| m.first() == Some(&ssrc)).and_then(|(_, m)| m.get(1)).copied();
+        let repair =
+            |ssrc: u32| groups("FID").find(|(_, m)| m.first() == Some(&ssrc)).and_then(|(_, m)| m.get(1)).copied();
         if let Some((_, members)) = groups("SIM").next() {
             return members.iter().map(|ssrc| (*ssrc, repair(*ssrc))).collect();
         }
-        let secondary = |ssrc: &u32| self.ssrc_groups.iter().any(|(name, m)| name != "SIM" && m.iter().skip(1).any(|x| x == ssrc));
+        let secondary =
+            |ssrc: &u32| self.ssrc_groups.iter().any(|(name, m)| name != "SIM" && m.iter().skip(1).any(|x| x == ssrc));
         self.ssrcs.iter().filter(|ssrc| !secondary(ssrc)).map(|ssrc| (*ssrc, repair(*ssrc))).collect()
     }
 }

@@ -214,7 +214,8 @@ impl Offerer {
 
     fn negotiated(&self, answer: &Description, remote: RemoteTransport, ice_restart: bool) -> Negotiated {
         let live = |index: usize| self.sections.get(index).is_some_and(|section| !section.dead);
-        let placed = || self.sections.iter().filter(|s| !s.answered.is_empty()).filter_map(|s| Some((s, s.track.as_ref()?)));
+        let placed =
+            || self.sections.iter().filter(|s| !s.answered.is_empty()).filter_map(|s| Some((s, s.track.as_ref()?)));
         let waiting = |kind| {
             let count = self.waiting.iter().filter(|track| track.kind == kind).count();
             u32::try_from(count).unwrap_or(u32::MAX)
@@ -363,7 +364,8 @@ fn offered_payloads(track: &SubscribedTrack, policy: &CodecPolicy) -> Vec<LocalP
         }
     }
     let mut payloads: Vec<LocalPayload> = Vec::new();
-    for (codec, fmtp) in wanted.iter().filter(|(codec, _)| codec.kind() == track.kind && policy.enabled.contains(codec)) {
+    for (codec, fmtp) in wanted.iter().filter(|(codec, _)| codec.kind() == track.kind && policy.enabled.contains(codec))
+    {
         let Some((pt, rtx_pt, mut parameters)) = numbers(*codec, fmtp) else { continue };
         if payloads.iter().any(|known| known.codec == *codec) {
             continue;

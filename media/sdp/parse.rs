@@ -86,7 +86,9 @@ pub(super) fn is_token(text: &str) -> bool {
 
 /// RID characters (RFC 8851 §10).
 fn is_rid(text: &str) -> bool {
-    !text.is_empty() && text.len() <= MAX_TOKEN_BYTES && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    !text.is_empty()
+        && text.len() <= MAX_TOKEN_BYTES
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
 fn is_ice(text: &str, least: usize) -> bool {
@@ -291,7 +293,10 @@ impl Reader {
         }
         let print = |level: &TransportAttributes| level.fingerprint.is_some();
         let sections = &mut self.description.sections;
-        if self.other_fingerprint && !print(&self.description.transport) && !sections.iter().any(|s| print(&s.transport)) {
+        if self.other_fingerprint
+            && !print(&self.description.transport)
+            && !sections.iter().any(|s| print(&s.transport))
+        {
             return Err(SdpError::Missing { what: "a=fingerprint with sha-256 (others are not supported)" });
         }
         for section in sections.iter_mut() {
@@ -301,7 +306,8 @@ impl Reader {
                 }
             }
         }
-        let mut mids: Vec<&str> = sections.iter().map(|section| section.mid.as_str()).filter(|mid| !mid.is_empty()).collect();
+        let mut mids: Vec<&str> =
+            sections.iter().map(|section| section.mid.as_str()).filter(|mid| !mid.is_empty()).collect();
         let named = mids.len();
         mids.sort_unstable();
         mids.dedup();

@@ -49,9 +49,8 @@ pub(super) fn place(subscriptions: &mut [Subscription], sections: &[Answered]) {
     }
     for subscription in subscriptions.iter_mut().filter(|subscription| subscription.mid.is_none()) {
         let kind = subscription.track.kind;
-        let free = |s: &&Answered| {
-            s.receiving.on && s.kind == Some(kind) && !s.receiving.busy && !taken.contains(&s.mid)
-        };
+        let free =
+            |s: &&Answered| s.receiving.on && s.kind == Some(kind) && !s.receiving.busy && !taken.contains(&s.mid);
         subscription.mid =
             sections.iter().filter(free).find(|section| fits(section, subscription)).map(|section| section.mid.clone());
         // Asking for more sections of a kind that cannot carry it would never end.

@@ -5,9 +5,35 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Attributes that we write, with whether they stand in sections only.
 const ATTRIBUTES: [&str; 30] = [
-    "group", "ice-lite", "ice-options", "extmap-allow-mixed", "msid-semantic", "rtcp", "ice-ufrag", "ice-pwd", "fingerprint",
-    "setup", "mid", "candidate", "end-of-candidates", "extmap", "sendrecv", "sendonly", "recvonly", "inactive", "msid",
-    "rtcp-mux", "rtcp-rsize", "rtpmap", "rtcp-fb", "fmtp", "rid", "simulcast", "ssrc-group", "ssrc", "sctp-port",
+    "group",
+    "ice-lite",
+    "ice-options",
+    "extmap-allow-mixed",
+    "msid-semantic",
+    "rtcp",
+    "ice-ufrag",
+    "ice-pwd",
+    "fingerprint",
+    "setup",
+    "mid",
+    "candidate",
+    "end-of-candidates",
+    "extmap",
+    "sendrecv",
+    "sendonly",
+    "recvonly",
+    "inactive",
+    "msid",
+    "rtcp-mux",
+    "rtcp-rsize",
+    "rtpmap",
+    "rtcp-fb",
+    "fmtp",
+    "rid",
+    "simulcast",
+    "ssrc-group",
+    "ssrc",
+    "sctp-port",
     "max-message-size",
 ];
 
@@ -63,9 +89,7 @@ pub fn validate_local(sdp: &str) -> Result<(), String> {
             ("a", 4..) => match sections.last_mut() {
                 None => head.push((key, text)),
                 Some(section) => {
-                    if section.attributes.contains(&(key, text))
-                        || (!REPEATED.contains(&key) && section.one_of(key))
-                    {
+                    if section.attributes.contains(&(key, text)) || (!REPEATED.contains(&key) && section.one_of(key)) {
                         return wrong("repeated attribute");
                     }
                     section.attributes.push((key, text));
@@ -75,7 +99,10 @@ pub fn validate_local(sdp: &str) -> Result<(), String> {
         }
     }
     across(&head, &sections)?;
-    sections.iter().enumerate().try_for_each(|(index, one)| section(one).map_err(|why| format!("section {index}: {why}")))
+    sections
+        .iter()
+        .enumerate()
+        .try_for_each(|(index, one)| section(one).map_err(|why| format!("section {index}: {why}")))
 }
 
 impl Checked<'_> {
@@ -88,7 +115,8 @@ fn media(value: &str) -> Option<Checked<'_>> {
     let mut words = value.split(' ');
     let (media, port, protocol) = (words.next()?, words.next()?.parse::<u16>().ok()?, words.next()?);
     let formats: Vec<&str> = words.collect();
-    let well = !media.is_empty() && protocol.contains('/') && !formats.is_empty() && formats.iter().all(|f| !f.is_empty());
+    let well =
+        !media.is_empty() && protocol.contains('/') && !formats.is_empty() && formats.iter().all(|f| !f.is_empty());
     let distinct = formats.iter().collect::<BTreeSet<_>>().len() == formats.len();
     (well && distinct).then(|| Checked { media, rejected: port == 0, formats, ..Checked::default() })
 }
@@ -109,7 +137,8 @@ fn across(head: &[(&str, &str)], sections: &[Checked<'_>]) -> Result<(), String>
     let mut by_uri: BTreeMap<&str, &str> = BTreeMap::new();
     for value in sections.iter().flat_map(|s| s.all("extmap")) {
         let (id, uri) = value.split_once(' ').ok_or("extmap without URI")?;
-        if id.parse::<u8>().is_err() || *by_id.entry(id).or_insert(uri) != uri || *by_uri.entry(uri).or_insert(id) != id {
+        if id.parse::<u8>().is_err() || *by_id.entry(id).or_insert(uri) != uri || *by_uri.entry(uri).or_insert(id) != id
+        {
             return Err(format!("extension map differs between sections: {value}"));
         }
     }
@@ -191,7 +220,8 @@ fn source(section: &Checked<'_>) -> Result<(), String> {
         }
     }
     let rids: Vec<&str> = section.all("rid").filter_map(|value| value.split(' ').next()).collect();
-    let streams = section.one("simulcast").map(|value| value.trim_start_matches("recv ").split(';').collect::<Vec<_>>());
+    let streams =
+        section.one("simulcast").map(|value| value.trim_start_matches("recv ").split(';').collect::<Vec<_>>());
     if streams.is_some_and(|streams| streams != rids) {
         return Err("simulcast is not the list of rids".to_owned());
     }
@@ -200,7 +230,9 @@ fn source(section: &Checked<'_>) -> Result<(), String> {
 
 fn candidate(value: &str) -> Result<(), String> {
     let words: Vec<&str> = value.split(' ').collect();
-    let [_, "1", transport @ ("udp" | "tcp"), priority, ip, port, "typ", "host" | "srflx", rest @ ..] = words.as_slice() else {
+    let [_, "1", transport @ ("udp" | "tcp"), priority, ip, port, "typ", "host" | "srflx", rest @ ..] =
+        words.as_slice()
+    else {
         return Err(format!("bad candidate: {value}"));
     };
     let tcp = rest.ends_with(&["tcptype", "passive"]);

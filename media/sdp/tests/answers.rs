@@ -13,12 +13,19 @@ fn answerer(single: bool) -> Answerer {
 fn a_camera_with_three_layers_is_answered_with_the_clients_numbers() {
     let mut a = answerer(false);
     a.publish(published(7, Kind::Video, "cam"));
-    let (text, n) = a.apply_offer(&local(), &offer(&[part("application", 0, "sendrecv"), Part::camera(1, "cam")])).unwrap();
+    let (text, n) =
+        a.apply_offer(&local(), &offer(&[part("application", 0, "sendrecv"), Part::camera(1, "cam")])).unwrap();
     validate_local(&text).unwrap();
     assert!(lines(&text, "1")[0].starts_with("m=video 9 UDP/TLS/RTP/SAVPF 96 97 102 103 108 109 112 113 98 99 45 46"));
-    assert!(has(&text, "1", "a=recvonly") && has(&text, "1", "a=simulcast:recv q;h;f") && has(&text, "1", "a=rid:q recv"));
+    assert!(
+        has(&text, "1", "a=recvonly") && has(&text, "1", "a=simulcast:recv q;h;f") && has(&text, "1", "a=rid:q recv")
+    );
     assert!(has(&text, "1", "a=fmtp:112 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=64001f"));
-    assert!(!text.contains("goog-remb") && has(&text, "1", "a=rtcp-fb:96 nack pli") && has(&text, "1", "a=rtcp-fb:96 ccm fir"));
+    assert!(
+        !text.contains("goog-remb")
+            && has(&text, "1", "a=rtcp-fb:96 nack pli")
+            && has(&text, "1", "a=rtcp-fb:96 ccm fir")
+    );
     assert!(has(&text, "0", "a=sctp-port:5000") && text.contains("a=ice-lite") && has(&text, "0", "a=setup:passive"));
     assert!(text.contains("192.0.2.1 7882 typ host") && text.contains("a=end-of-candidates"));
     assert_eq!(n.receivers[0].rids, ["q", "h", "f"]);
@@ -109,7 +116,8 @@ fn a_foreign_client_id_takes_the_first_waiting_track_until_its_own_track_comes()
     a.publish(published(2, Kind::Video, "other"));
     let now = a.current().unwrap();
     assert_eq!((now.published.len(), now.published[0].track), (1, TrackKey(2)));
-    let both = offer(&[part("video", 0, "sendonly").with("a=msid:- other"), part("video", 1, "sendonly").with("a=msid:- x")]);
+    let both =
+        offer(&[part("video", 0, "sendonly").with("a=msid:- other"), part("video", 1, "sendonly").with("a=msid:- x")]);
     let n = a.apply_offer(&local(), &both).unwrap().1;
     assert_eq!(n.published.iter().map(|p| p.track.0).collect::<Vec<_>>(), [2, 1]);
 }
@@ -120,9 +128,13 @@ fn a_backup_codec_is_a_second_section_of_the_same_track_with_its_codec_first() {
     let mut track = published(1, Kind::Video, "main");
     track.codec_cids = vec![(Codec::Av1, "main".to_owned()), (Codec::H264, "backup".to_owned())];
     a.publish(track);
-    let parts = [part("video", 0, "sendonly").with("a=msid:- main"), part("video", 1, "sendonly").with("a=msid:- backup")];
+    let parts =
+        [part("video", 0, "sendonly").with("a=msid:- main"), part("video", 1, "sendonly").with("a=msid:- backup")];
     let n = a.apply_offer(&local(), &offer(&parts)).unwrap().1;
-    assert_eq!(n.receivers.iter().map(|r| (r.mid.as_str(), r.track)).collect::<Vec<_>>(), [("0", TrackKey(1)), ("1", TrackKey(1))]);
+    assert_eq!(
+        n.receivers.iter().map(|r| (r.mid.as_str(), r.track)).collect::<Vec<_>>(),
+        [("0", TrackKey(1)), ("1", TrackKey(1))]
+    );
     assert_eq!((n.published[0].codecs[0], n.published[1].codecs[0]), (Codec::Av1, Codec::H264));
 }
 
@@ -171,9 +183,16 @@ fn subscriptions_take_free_sections_and_say_their_msid_once() {
     a.subscribe(SubscribedTrack { stream_id: "PA_x|my cam\r\na=x".to_owned(), ..subscribed(2, Kind::Video) });
     assert_eq!(a.sections_requirement(), None);
     let (text, n) = a.apply_offer(&local(), &offer(&first_v1())).unwrap();
-    assert_eq!(n.mid_to_track_id.iter().map(|(m, t)| (m.as_str(), t.as_str())).collect::<Vec<_>>(), [("0", "TR_1"), ("3", "TR_2")]);
-    assert!(has(&text, "0", "a=sendonly") && has(&text, "0", "a=msid:PA_x|s1 TR_1") && has(&text, "0", "a=ssrc:11 cname:PA_x|s1"));
-    assert!(has(&text, "3", "a=msid:PA_x|my_cam__a=x TR_2") && has(&text, "3", "a=ssrc-group:FID 21 22"));
+    assert_eq!(
+        n.mid_to_track_id.iter().map(|(m, t)| (m.as_str(), t.as_str())).collect::<Vec<_>>(),
+        [("0", "TR_1"), ("3", "TR_2")]
+    );
+    assert!(
+        has(&text, "0", "a=sendonly")
+            && has(&text, "0", "a=msid:PA_x|s1 TR_1")
+            && has(&text, "0", "a=ssrc:11 cname:PA_x|s1")
+    );
+    assert!(has(&text, "3", "a=msid:PA_x|my_cam__a_x TR_2") && has(&text, "3", "a=ssrc-group:FID 21 22"));
     assert_eq!(n.senders[1].payloads.iter().map(|p| (p.pt, p.rtx_pt)).collect::<Vec<_>>(), [(96, Some(97))]);
     let again = a.apply_offer(&local(), &offer(&first_v1())).unwrap();
     assert_eq!(again.1.senders, n.senders);
@@ -292,7 +311,9 @@ fn a_bad_offer_changes_nothing() {
     let passive = a.apply_offer(&local(), &offer_with(&first_v1(), "kPzC", "passive"));
     assert_eq!(passive.unwrap_err(), SdpError::UnsupportedSetup);
     let sha1 = offer(&first_v1()).replace("sha-256", "sha-1");
-    assert!(matches!(a.apply_offer(&local(), &sha1).unwrap_err(), SdpError::Missing { what } if what.contains("sha-256")));
+    assert!(
+        matches!(a.apply_offer(&local(), &sha1).unwrap_err(), SdpError::Missing { what } if what.contains("sha-256"))
+    );
     let no_ice = offer(&first_v1()).replace("a=ice-ufrag", "a=x-ufrag");
     assert!(matches!(a.apply_offer(&local(), &no_ice), Err(SdpError::Missing { .. })));
     assert!(a.apply_offer(&local(), "v=0\r\n").is_err());

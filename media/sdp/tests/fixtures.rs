@@ -5,7 +5,8 @@ use crate::id::TrackKey;
 use crate::sdp::{CodecPolicy, LocalTransport, PublishedTrack, SubscribedTrack};
 use std::fmt::Write as _;
 
-pub(super) const PRINT: &str = "D2:B9:31:8F:DF:24:D8:0E:ED:D2:EF:25:9E:AF:6F:B8:34:AE:53:9C:E6:F3:8F:F2:64:15:FA:E8:7F:53:2D:38";
+pub(super) const PRINT: &str =
+    "D2:B9:31:8F:DF:24:D8:0E:ED:D2:EF:25:9E:AF:6F:B8:34:AE:53:9C:E6:F3:8F:F2:64:15:FA:E8:7F:53:2D:38";
 
 const VIDEO_EXTENSIONS: &str = "a=extmap:14 urn:ietf:params:rtp-hdrext:toffset\r\n\
 a=extmap:2 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time\r\n\
