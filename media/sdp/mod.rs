@@ -9,6 +9,7 @@ mod codecs;
 mod compose;
 mod extensions;
 pub mod fuzz;
+mod lines;
 mod model;
 mod offer;
 mod parse;

@@ -158,6 +158,14 @@ impl Offerer {
         section.track = Some(track);
     }
 
+    /// What the last offer says, mid → `TR_…`: `SessionDescription.mid_to_track_id` of the offer. A browser's track keeps
+    /// its old id where a section is used again, so the client has to take the id from this map.
+    #[must_use]
+    pub fn mid_to_track_id(&self) -> BTreeMap<String, String> {
+        let carried = self.sections.iter().filter(|section| section.carried);
+        carried.filter_map(|section| Some((section.mid.clone(), section.track.as_ref()?.track_sid.clone()))).collect()
+    }
+
     /// Applies the answer to the last offer.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Attributes that we write, with whether they stand in sections only.
+/// Attributes that we write.
 const ATTRIBUTES: [&str; 30] = [
     "group",
     "ice-lite",

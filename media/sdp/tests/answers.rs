@@ -329,3 +329,26 @@ fn extension_ids_that_differ_between_sections_are_answered_once() {
     assert_eq!(n.extensions.mid, Some(4));
     assert!(!answer.contains("a=extmap:9 "));
 }
+
+/// Captured from Chromium 156: three receiving sections of each kind, data, a camera by rid and a microphone.
+const CHROMIUM: &str = include_str!("chromium.sdp");
+
+#[test]
+fn a_real_offer_of_chromium_is_answered() {
+    let mut a = answerer(true);
+    let mut camera = published(1, Kind::Video, "2c216bcc-f5a1-4dd9-aebd-e4d3db50f759");
+    camera.red = false;
+    a.publish(camera);
+    a.publish(published(2, Kind::Audio, "5647f8ac-f504-4d33-bd94-692561d2c2d9"));
+    (3..6).for_each(|track| a.subscribe(subscribed(track, Kind::Video)));
+    let (text, n) = a.apply_offer(&local(), CHROMIUM).unwrap();
+    validate_local(&text).unwrap();
+    assert_eq!(text.matches("\r\nm=").count(), 9);
+    assert!(
+        has(&text, "7", "a=simulcast:recv q;h;f") && has(&text, "7", "a=recvonly") && has(&text, "8", "a=recvonly")
+    );
+    assert_eq!(n.published.iter().map(|p| p.track.0).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(n.mid_to_track_id.keys().collect::<Vec<_>>(), ["3", "4", "5"]);
+    assert_eq!((n.extensions.mid, n.extensions.rid, n.receivers[1].ssrcs.len()), (Some(4), Some(10), 1));
+    assert!(n.published[0].codecs.starts_with(&[Codec::Vp8, Codec::H264]) && n.data && n.unplaced == (0, 0));
+}

@@ -40,6 +40,7 @@ fn the_first_offer_has_data_first_and_the_tracks_known_by_then() {
     let descriptor = |mid| lines(&text, mid).iter().any(|line| line.contains("dependency-descriptor"));
     assert!(descriptor("3") && !descriptor("2") && has(&text, "2", "a=msid:PA_x|s2 TR_2"));
     assert!(!text.contains("playout-delay") && !text.contains("rtp-stream-id"));
+    assert_eq!(o.mid_to_track_id().into_values().collect::<Vec<_>>(), ["TR_1", "TR_2", "TR_3"]);
     let n = o.apply_answer(&answer_to(&text)).unwrap();
     assert_eq!((n.senders.len(), n.mid_to_track_id.len(), n.data), (3, 3, true));
     assert_eq!((n.senders[1].payloads[0].pt, n.senders[1].payloads[0].rtx_pt), (102, Some(103)));
