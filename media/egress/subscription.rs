@@ -3,7 +3,6 @@
 use super::header::Header;
 use super::link::PeerLink;
 use super::numbering::{Numbering, Numbers, Placement};
-use super::patch;
 use super::report::Reports;
 use super::resend::ResendLimiter;
 use super::sink::PacketSink;
@@ -12,7 +11,7 @@ use super::window::Mark;
 use crate::codec::{Codec, Kind, SendSection};
 use crate::command::SubscriptionSnapshot;
 use crate::id::TrackKey;
-use crate::packet::{RtpSeal, SourcePacket};
+use crate::packet::{RtpSeal, SourcePacket, red, vp8};
 use std::time::{Duration, Instant};
 
 /// Packets that carry `a=mid`, until the receiver has bound the SSRC for sure.
@@ -109,7 +108,7 @@ struct Outgoing<'a> {
     original_sequence: Option<u16>,
     body: &'a [u8],
     /// VP8 picture id and TL0PICIDX to write over those of the body.
-    vp8: Option<(Option<u16>, Option<u8>)>,
+    vp8_ids: Option<(Option<u16>, Option<u8>)>,
 }
 
 impl Subscription {
@@ -270,7 +269,7 @@ impl Subscription {
             index: numbers.index,
             original_sequence: None,
             body: if padding { PADDING } else { body },
-            vp8: (codec == Codec::Vp8 && !padding).then_some((numbers.picture_id, numbers.tl0)),
+            vp8_ids: (codec == Codec::Vp8 && !padding).then_some((numbers.picture_id, numbers.tl0)),
         };
         let octets = outgoing.body.len();
         emit(now, outgoing, link, sink);
@@ -375,7 +374,7 @@ impl Subscription {
             index: numbers.index,
             original_sequence: Some(sequence),
             body,
-            vp8: ids.filter(|_| codec == Codec::Vp8),
+            vp8_ids: ids.filter(|_| codec == Codec::Vp8),
         };
         let size = emit(now, outgoing, link, sink);
         self.numbering.next_rtx += 1;
@@ -462,7 +461,7 @@ impl Subscription {
 /// Bytes that a packet is sent with; `None` if they cannot be read.
 fn body<'a>(packet: &SourcePacket<'a>, outgoing: Codec) -> Option<&'a [u8]> {
     if packet.codec == Codec::Red && outgoing == Codec::Opus && !packet.payload.is_empty() {
-        patch::red_primary(packet.payload)
+        red::primary(packet.payload).ok()
     } else {
         Some(packet.payload)
     }
@@ -475,7 +474,7 @@ fn emit<S: RtpSeal, K: PacketSink>(
     link: &mut PeerLink<S, K::Destination>,
     sink: &mut K,
 ) -> usize {
-    let Outgoing { mut header, index, original_sequence, body, vp8 } = outgoing;
+    let Outgoing { mut header, index, original_sequence, body, vp8_ids } = outgoing;
     header.transport_cc = link.extensions.transport_cc.map(|_| 0);
     let layout = header.layout(&link.extensions);
     let start = layout.length + if original_sequence.is_some() { 2 } else { 0 };
@@ -489,8 +488,9 @@ fn emit<S: RtpSeal, K: PacketSink>(
     }
     let payload = &mut slot[start..start + body.len()];
     payload.copy_from_slice(body);
-    if let Some((picture_id, tl0)) = vp8 {
-        patch::vp8_rewrite(payload, picture_id, tl0);
+    if let Some((picture_id, tl0)) = vp8_ids {
+        // Ingress has read this descriptor already; one that it could not read goes out as it came.
+        let _ = vp8::rewrite(payload, picture_id, tl0);
     }
     link.sealer.seal(slot, layout.length, index);
     sink.commit(&link.destination, total);
