@@ -145,6 +145,10 @@ impl Ice {
         }
     }
 
+    pub(super) fn local_ufrag(&self) -> &str {
+        &self.local.ufrag
+    }
+
     pub(super) fn restart(&mut self, local: IceCredentials) {
         let before = std::mem::replace(&mut self.local, local);
         // After a second restart without a nomination the peer still uses the first ones.

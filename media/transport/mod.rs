@@ -12,6 +12,7 @@ mod handshake;
 mod hello;
 mod ice;
 pub mod limits;
+pub mod stun_client;
 mod record;
 mod replay;
 mod sctp;
@@ -284,6 +285,12 @@ impl Transport {
     #[must_use]
     pub fn selected_path(&self) -> Option<Path> {
         self.ice.selected()
+    }
+
+    /// Our ICE user name fragment of the present generation.
+    #[must_use]
+    pub fn local_ufrag(&self) -> &str {
+        self.ice.local_ufrag()
     }
 
     /// Whether media can flow.

@@ -168,7 +168,10 @@ impl WorkerCore {
         }
         match ended {
             Some(end) => self.end_peer(index, Some(end)),
-            None => self.wake_by(self.peers[index].wake_now(now)),
+            None => {
+                let due = self.peers[index].wake_now(now);
+                self.wake_by(due);
+            }
         }
     }
 
