@@ -17,18 +17,19 @@ pub const API_KEYS_MAX: usize = 1_000;
 
 const _: () = assert!(JOIN_REQUEST_BYTES_MAX <= SIGNAL_FRAME_BYTES_MAX);
 
-/// Configurable limits: the `limit` section of the configuration, in LiveKit's names where LiveKit has them. 0 = off.
+/// Configurable limits: the `limit` section of the configuration, in LiveKit's names where LiveKit has them.
+/// 0 = off; so is -1 where LiveKit uses it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Published tracks on this node; beyond it publishing is refused.
-    pub num_tracks: u32,
+    pub num_tracks: i32,
     /// Bytes per second through this node; beyond it joins are refused.
     pub bytes_per_sec: f32,
     /// Video subscriptions of one participant.
-    pub subscription_limit_video: u32,
+    pub subscription_limit_video: i32,
     /// Audio subscriptions of one participant.
-    pub subscription_limit_audio: u32,
+    pub subscription_limit_audio: i32,
     /// Bytes of participant and room metadata.
     pub max_metadata_size: u32,
     /// Bytes of a participant's attributes, keys and values together.
