@@ -171,10 +171,7 @@ fn visit(file: &mut Mapping, known: &Mapping, path: &str, unused: &mut Vec<Strin
 fn nearest(full: &str, section: &str, known: &Mapping) -> String {
     let beside = known.keys().filter_map(Value::as_str).map(|name| join(section, name));
     let unused = UNUSED.iter().map(|path| (*path).to_owned());
-    beside
-        .chain(unused)
-        .min_by_key(|candidate| strsim::damerau_levenshtein(full, candidate))
-        .unwrap_or_default()
+    beside.chain(unused).min_by_key(|candidate| strsim::damerau_levenshtein(full, candidate)).unwrap_or_default()
 }
 
 fn join(path: &str, name: &str) -> String {

@@ -130,11 +130,11 @@ pub fn load(sources: &Sources) -> Result<Loaded, LoadError> {
 ///
 /// # Errors
 /// [`LoadError`] naming the file.
-pub(crate) fn read_file(path: &str) -> Result<String, LoadError> {
-    let failed = |source| LoadError::Read { path: path.to_owned(), source };
+pub fn read_file(path: &Path) -> Result<String, LoadError> {
+    let failed = |source| LoadError::Read { path: path.display().to_string(), source };
     let bytes = std::fs::metadata(path).map_err(failed)?.len();
     if bytes > FILE_BYTES_MAX {
-        return Err(LoadError::TooLarge { path: path.to_owned(), bytes });
+        return Err(LoadError::TooLarge { path: path.display().to_string(), bytes });
     }
     std::fs::read_to_string(path).map_err(failed)
 }
@@ -163,7 +163,7 @@ fn read_key_file(path: &str) -> Result<KeyRing, LoadError> {
     if mode & 0o007 != 0 {
         return Err(LoadError::KeyFileMode { path: path.to_owned(), mode });
     }
-    Ok(KeyRing::parse(&read_file(path)?)?)
+    Ok(KeyRing::parse(&read_file(Path::new(path))?)?)
 }
 
 /// Every setting has a variable: `rtc.tcp_port` is `LIVEKIT_RTC_TCP_PORT`. Three have LiveKit's older names too.

@@ -12,7 +12,8 @@ fn message(sources: &Sources) -> String {
 
 #[test]
 fn flags_win_over_the_file_and_the_file_over_the_environment() {
-    let environment = [("LIVEKIT_PORT", "1"), ("LIVEKIT_RTC_TCP_PORT", "2"), ("UDP_PORT", "3"), ("LIVEKIT_REGION", "12")];
+    let environment =
+        [("LIVEKIT_PORT", "1"), ("LIVEKIT_RTC_TCP_PORT", "2"), ("UDP_PORT", "3"), ("LIVEKIT_REGION", "12")];
     let sources = Sources {
         environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         yaml: Some("port: 10\nrtc:\n  tcp_port: 20\n  use_ice_lite: true".into()),
@@ -29,7 +30,8 @@ fn flags_win_over_the_file_and_the_file_over_the_environment() {
 fn keys_come_from_the_flag_then_the_file_then_the_environment() {
     let mut sources = yaml("keys:\n  file: f");
     sources.environment.insert("LIVEKIT_KEYS".into(), "variable: v".into());
-    let first = |sources: &Sources| load(sources).expect("configuration").config.keys.first().expect("key").0.to_owned();
+    let first =
+        |sources: &Sources| load(sources).expect("configuration").config.keys.first().expect("key").0.to_owned();
     assert_eq!(first(&sources), "file");
     sources.keys = Some("flag: f".into());
     assert_eq!(first(&sources), "flag");
@@ -50,8 +52,17 @@ fn a_full_livekit_configuration_is_accepted_and_what_is_not_used_is_named() {
     let mut unused = loaded.unused;
     unused.sort();
     let expected = [
-        "ingress", "logging.pion_level", "logging.sample", "node_selector", "redis", "room.max_metadata_size",
-        "rtc.packet_buffer_size", "rtc.turn_servers", "signal_relay", "turn", "webhook",
+        "ingress",
+        "logging.pion_level",
+        "logging.sample",
+        "node_selector",
+        "redis",
+        "room.max_metadata_size",
+        "rtc.packet_buffer_size",
+        "rtc.turn_servers",
+        "signal_relay",
+        "turn",
+        "webhook",
     ];
     assert_eq!(unused, expected);
 }
@@ -76,7 +87,11 @@ fn unknown_keys_are_named_with_their_path_and_neighbour() {
 
 #[test]
 fn a_value_of_the_wrong_type_names_its_key() {
-    for (text, name) in [("port: here", "port"), ("rtc:\n  tcp_port: 70000", "rtc.tcp_port"), ("room:\n  auto_create: 3", "room.auto_create")] {
+    for (text, name) in [
+        ("port: here", "port"),
+        ("rtc:\n  tcp_port: 70000", "rtc.tcp_port"),
+        ("room:\n  auto_create: 3", "room.auto_create"),
+    ] {
         let message = message(&yaml(text));
         assert!(message.contains(name), "{message}");
     }

@@ -6,7 +6,7 @@ mod load;
 mod section;
 
 pub use key::KeyError;
-pub use load::{LoadError, Loaded, Sources, load};
+pub use load::{LoadError, Loaded, Sources, load, read_file};
 pub use section::{
     Audio, CodecSpec, CongestionControl, Filter, Logging, PliThrottle, PortRange, Prometheus, Room, Rtc, Signal, Video,
 };
@@ -153,7 +153,8 @@ impl Config {
         }
         self.keys.validate()?;
         self.validate_ports()?;
-        let bounds = |name, value: &dyn ToString, bounds| ConfigError::Bounds { name, value: value.to_string(), bounds };
+        let bounds =
+            |name, value: &dyn ToString, bounds| ConfigError::Bounds { name, value: value.to_string(), bounds };
         if self.signal.ping_interval == 0 {
             return Err(bounds("signal.ping_interval", &0, "at least 1 s: a client panics on 0"));
         }
@@ -264,7 +265,8 @@ mod tests {
         let text = include_str!("../../node.example.yaml");
         let example: Config = serde_norway::from_str(text).expect("node.example.yaml");
         assert_eq!(example, Config::default());
-        let keys = |value: &serde_norway::Value| key::leaves(value).into_iter().map(|(path, _)| path).collect::<Vec<_>>();
+        let keys =
+            |value: &serde_norway::Value| key::leaves(value).into_iter().map(|(path, _)| path).collect::<Vec<_>>();
         let mut documented = keys(&serde_norway::from_str(text).expect("yaml"));
         let mut known = keys(&serde_norway::to_value(Config::default()).expect("yaml"));
         (documented.sort(), known.sort());
