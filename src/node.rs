@@ -215,3 +215,47 @@ async fn listen(config: &Config, port: u16) -> Result<Vec<TcpListener>, StartErr
     }
     if listeners.is_empty() { Err(StartError::NoAddress) } else { Ok(listeners) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use starling_protocol::keys::KeyRing;
+
+    fn config() -> Config {
+        Config {
+            port: 0,
+            bind_addresses: vec!["127.0.0.1".into()],
+            keys: KeyRing::single("key", "secret"),
+            ..Config::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_listens_on_a_chosen_port_and_leaves_it_when_it_stops() {
+        let mut config = config();
+        config.rtc.tcp_port = 0;
+        config.rtc.udp_port = crate::config::PortRange { first: 0, last: 0 };
+        let node = Node::start(config).await.expect("node");
+        let address = node.http_addresses()[0];
+        assert_ne!(address.port(), 0);
+        assert!(tokio::net::TcpStream::connect(address).await.is_ok());
+        node.shutdown().await;
+        TcpListener::bind(address).await.expect("the port is free");
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_named() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let address = taken.local_addr().expect("address");
+        let error = Node::start(Config { port: address.port(), ..config() }).await.expect_err("a taken port");
+        assert!(error.to_string().starts_with(&format!("cannot listen on {address}: ")), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_unknown_codec_is_a_configuration_error() {
+        let mut config = config();
+        config.room.enabled_codecs[0].mime = "video/theora".into();
+        let error = Node::start(config).await.expect_err("an unknown codec").to_string();
+        assert!(error.contains("room.enabled_codecs is \"video/theora\""), "{error}");
+    }
+}

@@ -96,7 +96,7 @@ fn a_value_of_the_wrong_type_names_its_key() {
         assert!(message.contains(name), "{message}");
     }
     let message = message(&yaml("rtc:\n  udp_port: x-y"));
-    assert!(message.contains("rtc.udp_port"), "{message}");
+    assert!(message.contains("rtc: udp_port: \"x\" is not a port"), "{message}");
 }
 
 #[test]

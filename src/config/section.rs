@@ -49,7 +49,8 @@ impl<'de> Deserialize<'de> for PortRange {
             NumberOrText::Number(number) => number.to_string(),
             NumberOrText::Text(text) => text,
         };
-        text.parse().map_err(serde::de::Error::custom)
+        // Only rtc.udp_port has this type; the reader names the section above by itself.
+        text.parse().map_err(|error| serde::de::Error::custom(format!("udp_port: {error}")))
     }
 }
 
