@@ -55,8 +55,8 @@ pub(crate) struct Serve {
     /// YAML file; a LiveKit configuration file will do.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// The text of a configuration file.
-    #[arg(long, value_name = "YAML", env = "LIVEKIT_CONFIG", conflicts_with = "config")]
+    /// The text of a configuration file, used without --config.
+    #[arg(long, value_name = "YAML", env = "LIVEKIT_CONFIG")]
     pub(crate) config_body: Option<String>,
     /// Development mode: loopback, devkey/secret when no keys are given, tokens for the asking.
     #[arg(long)]
@@ -179,7 +179,7 @@ pub(crate) struct TokenCreate {
     /// API secret (or LIVEKIT_API_SECRET).
     #[arg(long, env = "LIVEKIT_API_SECRET", hide_env_values = true)]
     pub(crate) api_secret: Option<String>,
-    /// Signs with devkey/secret.
-    #[arg(long, conflicts_with_all = ["api_key", "api_secret"])]
+    /// Signs with devkey/secret, whatever the environment holds.
+    #[arg(long)]
     pub(crate) dev: bool,
 }

@@ -7,7 +7,7 @@ mod token_command;
 use clap::Parser;
 use cli::{Cli, Command, ConfigCommand, Serve, TokenCommand};
 use rand::Rng;
-use starling::config::{Config, Loaded, Sources, load};
+use starling::config::{Config, ConfigError, Loaded, Sources, load};
 use starling::{Node, telemetry};
 use starling_protocol::keys::KeyRing;
 use std::error::Error;
@@ -27,13 +27,17 @@ fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprint!("starling: {error}");
+            let mut text = error.to_string();
             let mut source = error.source();
             while let Some(cause) = source {
-                eprint!(": {cause}");
+                let cause_text = cause.to_string();
+                // Some errors quote their cause themselves.
+                if !text.ends_with(&cause_text) {
+                    text = format!("{text}: {cause_text}");
+                }
                 source = cause.source();
             }
-            eprintln!();
+            eprintln!("starling: {text}");
             ExitCode::FAILURE
         }
     }
@@ -124,7 +128,13 @@ fn configuration(arguments: &Serve) -> Result<Loaded, Failure> {
 fn check(file: &Path) -> Result<(), Failure> {
     let arguments = Serve { config: Some(file.to_owned()), ..Serve::default() };
     let Loaded { config, unused } = configuration(&arguments)?;
-    config.validate()?;
+    match config.validate() {
+        Err(ConfigError::NoKeys) => {
+            println!("no API keys in it: they must come from --keys, --key-file or LIVEKIT_KEYS");
+            Config { keys: KeyRing::single(DEV_KEY, DEV_SECRET), ..config }.validate()?;
+        }
+        other => other?,
+    }
     if !unused.is_empty() {
         println!("accepted and not acted on: {}", unused.join(", "));
     }

@@ -63,12 +63,13 @@ pub(super) async fn rooms(State(state): State<Arc<HttpState>>, uri: Uri, headers
             Err(refusal) => return refusal.response(),
         }
     }
-    let rooms = state.door.snapshot().await;
+    let mut answer = state.door.snapshot().await;
     let mut workers = Vec::new();
     for worker in 0..state.media.worker_count() {
         workers.push(inspect(&state, worker).await);
     }
-    json(StatusCode::OK, &serde_json::json!({ "rooms": rooms, "workers": workers }))
+    answer["workers"] = serde_json::json!(workers);
+    json(StatusCode::OK, &answer)
 }
 
 async fn inspect(state: &HttpState, worker: usize) -> Option<WorkerSnapshot> {
