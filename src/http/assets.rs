@@ -7,7 +7,7 @@ use axum::response::{Html, IntoResponse, Response};
 use rust_embed::RustEmbed;
 
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/admin-ui/dist"]
+#[folder = "admin-ui/dist"]
 #[allow_missing = true]
 struct Pages;
 
