@@ -1,0 +1,5 @@
+//! One session of one participant.
+
+mod message;
+
+pub use message::ParticipantMessage;
