@@ -3,6 +3,29 @@
 //! Pure: text in, tables for the media plane and text out. [`Answerer`] serves every connection whose client offers
 //! (the v0 publisher, and the one peer connection of v1); [`Offerer`] serves the v0 subscriber.
 
+mod answer;
+mod candidates;
+mod codecs;
+mod compose;
+mod extensions;
+pub mod fuzz;
+mod lines;
+mod model;
+mod offer;
+mod parse;
+mod place;
+mod publish;
+mod validate;
+
+pub use answer::{Answerer, MAX_TRACKS};
+pub use candidates::{
+    FIRST_LOCAL_PREFERENCE, GENERATION_STRIDE, MAX_LOCAL_CANDIDATES, candidate_generation, candidate_line,
+    next_local_preference,
+};
+pub use offer::Offerer;
+pub use parse::{MAX_BYTES, MAX_SECTIONS};
+pub use validate::validate_local;
+
 use crate::codec::{
     Candidate, Codec, ExtensionIds, IceCredentials, Kind, ReceiveSection, RemoteTransport, SendSection,
 };
@@ -156,94 +179,5 @@ pub struct PublishedSection {
     pub rids: Vec<String>,
 }
 
-/// One peer connection whose client makes the offers: the v0 publisher, or everything in v1.
-#[derive(Debug)]
-pub struct Answerer {
-    _policy: CodecPolicy,
-}
-
-impl Answerer {
-    /// `single` = one peer connection for both directions (v1): subscriptions take the client's receiving sections.
-    #[must_use]
-    pub fn new(policy: CodecPolicy, single: bool) -> Self {
-        let _ = single;
-        Self { _policy: policy }
-    }
-
-    /// Announces a track that the client will offer, or has offered already.
-    pub fn publish(&mut self, track: PublishedTrack) {
-        todo!("{track:?}")
-    }
-
-    /// Forgets a published track; its section answers `inactive` from the next answer on.
-    pub fn unpublish(&mut self, track: TrackKey) {
-        todo!("{track:?}")
-    }
-
-    /// Adds a subscription; it gets a section in the answer to a later offer.
-    pub fn subscribe(&mut self, track: SubscribedTrack) {
-        todo!("{track:?}")
-    }
-
-    /// Ends a subscription; its section becomes free.
-    pub fn unsubscribe(&mut self, track: TrackKey) {
-        todo!("{track:?}")
-    }
-
-    /// What MediaSectionsRequirement has to say now: `Some((audios, videos))` are the sections missing beyond those
-    /// asked for already ((0, 0) = "please offer again"), `None` when nothing has changed since the last answer or
-    /// request. Remembers that it was asked.
-    pub fn sections_requirement(&mut self) -> Option<(u32, u32)> {
-        todo!()
-    }
-
-    /// Answers an offer.
-    ///
-    /// # Errors
-    /// [`SdpError`]; the state is as before.
-    pub fn apply_offer(&mut self, local: &LocalTransport, sdp: &str) -> Result<(String, Negotiated), SdpError> {
-        todo!("{local:?} {sdp}")
-    }
-}
-
-/// The v0 subscriber peer connection: the server offers.
-#[derive(Debug)]
-pub struct Offerer {
-    _policy: CodecPolicy,
-}
-
-impl Offerer {
-    /// A connection whose first offer has a data section and whatever is subscribed by then.
-    #[must_use]
-    pub fn new(policy: CodecPolicy) -> Self {
-        Self { _policy: policy }
-    }
-
-    /// Adds a subscription.
-    pub fn subscribe(&mut self, track: SubscribedTrack) {
-        todo!("{track:?}")
-    }
-
-    /// Ends a subscription; its section becomes inactive and may be used again for the same kind.
-    pub fn unsubscribe(&mut self, track: TrackKey) {
-        todo!("{track:?}")
-    }
-
-    /// Asks for an offer even without changes (first offer, ICE restart).
-    pub fn force(&mut self) {
-        todo!()
-    }
-
-    /// Makes the next offer, or `None` while one is unanswered or when nothing has changed.
-    pub fn create_offer(&mut self, local: &LocalTransport) -> Option<String> {
-        todo!("{local:?}")
-    }
-
-    /// Applies the answer to the last offer.
-    ///
-    /// # Errors
-    /// [`SdpError`]; the offer stays unanswered.
-    pub fn apply_answer(&mut self, sdp: &str) -> Result<Negotiated, SdpError> {
-        todo!("{sdp}")
-    }
-}
+#[cfg(test)]
+mod tests;
