@@ -4,15 +4,28 @@
 //! actor; `placement` says whether a room may live here. Decisions are pure states; actors perform their effects.
 //! Media packets never come here: the media plane gets `MediaCommand`s and answers with `MediaEvent`s.
 
-pub mod config;
-pub mod error;
-pub mod participant;
-pub mod rooms;
-pub mod session;
-pub mod snapshot;
+mod clock;
+mod config;
+mod error;
+mod ids;
+mod limits;
+mod participant;
+mod permission;
+mod placement;
+mod registry;
+mod room;
+mod rooms;
+mod router;
+mod session;
+mod signal;
+mod snapshot;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+mod track;
 
 pub use config::{Limits, NodeIdentity, RoomSettings, RoomsConfig, TokenSigner};
 pub use error::{JoinError, StartError};
 pub use rooms::Rooms;
-pub use session::{Join, Session, SessionError, SessionInput, SessionOutput};
+pub use session::{Join, Session, SessionError, SessionInput, SessionOutput, SESSION_REQUESTS_MAX, SESSION_RESPONSES_MAX};
 pub use snapshot::{ParticipantSnapshot, RoomSnapshot, RoomsSnapshot};
