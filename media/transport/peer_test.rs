@@ -140,6 +140,13 @@ impl Client {
         self.flush(now);
     }
 
+    /// Begins a new association.
+    pub(super) fn begin_sctp(&mut self, now: Instant) {
+        self.association = self.sctp.connect(now, ClientConfig::default(), VIRTUAL_PEER).ok();
+        self.up = false;
+        self.flush(now);
+    }
+
     fn handle_sctp(&mut self, now: Instant, packet: Bytes) {
         match self.sctp.handle(now, VIRTUAL_PEER, None, packet) {
             // The server restarted the association.

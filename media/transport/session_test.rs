@@ -282,6 +282,13 @@ fn an_sctp_abort_closes_the_channels_and_the_peer_may_begin_anew() {
     assert!(net.run(1, |net| net.has(&TransportEvent::ChannelClosed(Channel::Reliable))));
     assert!(net.server.is_connected());
     assert!(net.server.send_data(net.now, Channel::Reliable, b"x").is_err());
+    net.events.clear();
+    net.client.begin_sctp(net.now);
+    assert!(net.run(5, |net| net.client.up));
+    net.client.open(net.now, 0, "_reliable", Reliability::RELIABLE);
+    assert!(net.run(5, |net| net.has(&TransportEvent::ChannelOpen(Channel::Reliable))));
+    net.server.send_data(net.now, Channel::Reliable, b"again").unwrap();
+    assert!(net.run(5, |net| net.client.messages.contains(&(0, Protocol::Binary, b"again".to_vec()))));
 }
 
 #[test]
