@@ -260,7 +260,9 @@ impl Subscription {
             Placement::Pad(numbers) => (numbers, true),
             Placement::Nothing => return nothing,
         };
-        if numbers.newest && numbers.timestamp != self.numbering.last_timestamp {
+        // A late packet may be ahead too, when what came after it was filtered.
+        let ahead = numbers.timestamp.wrapping_sub(self.numbering.last_timestamp).cast_signed() > 0;
+        if ahead || self.counters.packets == 0 {
             self.numbering.last_timestamp = numbers.timestamp;
             self.last_at = now;
         }
@@ -365,7 +367,6 @@ impl Subscription {
             picture_id: None,
             tl0: None,
             marker: self.numbering.ends_picture(&packet),
-            newest: false,
         };
         let mut header = self.header(payload_type, &packet, &numbers, false);
         header.ssrc = self.rtx_ssrc;
