@@ -6,6 +6,7 @@ mod header;
 mod history;
 mod link;
 mod numbering;
+mod packetize;
 mod picture;
 #[cfg(test)]
 mod property;
