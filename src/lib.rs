@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod http;
+mod local_address;
 pub mod media;
 mod node;
 pub mod rooms;

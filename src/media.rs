@@ -1,9 +1,10 @@
 //! From the configuration to the media plane.
 
 use crate::config::{Config, Filter, PliThrottle, PortRange};
+use crate::local_address::LocalAddresses;
 use starling_media::command::MediaEvent;
-use starling_media::worker::{MediaPlane, WORKER_TO_CONTROL_CAPACITY};
-use std::net::IpAddr;
+use starling_media::worker::{self, MediaPlane, MediaStartError};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::sync::mpsc;
 
 /// Everything of the configuration that media workers need.
@@ -41,6 +42,8 @@ pub struct MediaConfig {
     pub allow_pause: bool,
     /// Speaker detection.
     pub audio: crate::config::Audio,
+    /// Take commands that break things on purpose.
+    pub test_switches: bool,
 }
 
 impl MediaConfig {
@@ -66,52 +69,70 @@ impl MediaConfig {
             congestion_control: rtc.congestion_control.enabled,
             allow_pause: rtc.congestion_control.allow_pause,
             audio: config.audio.clone(),
+            test_switches: config.test_switches,
         }
+    }
+
+    /// One UDP port for each worker.
+    fn worker_ports(&self) -> Vec<u16> {
+        if self.udp_ports.first == 0 {
+            return vec![0];
+        }
+        (self.udp_ports.first..=self.udp_ports.last).take(self.workers).collect()
+    }
+
+    /// Addresses to bind: those configured, or every usable one of this machine.
+    fn bind_addresses(&self) -> Vec<IpAddr> {
+        if !self.bind_addresses.is_empty() && self.bind_addresses.iter().all(|address| !address.is_unspecified()) {
+            return self.bind_addresses.clone();
+        }
+        match self.node_ip {
+            Some(IpAddr::V4(_)) => return vec![Ipv4Addr::UNSPECIFIED.into()],
+            Some(IpAddr::V6(_)) => return vec![Ipv6Addr::UNSPECIFIED.into()],
+            None => {}
+        }
+        LocalAddresses { interfaces: &self.interfaces, ips: &self.ips, loopback: self.loopback_candidate }.list()
     }
 }
 
-/// The running media plane and what it tells.
+/// The running media plane and what it tells. Its workers end when every clone of the plane is dropped.
 #[derive(Debug)]
 pub struct Media {
     /// Its control end.
     pub plane: MediaPlane,
     /// Its events.
     pub events: mpsc::Receiver<MediaEvent>,
-    /// Keeps the media plane alive.
-    pub keep: MediaKeep,
 }
 
-/// What must live as long as the media plane.
-#[derive(Debug)]
-pub struct MediaKeep {
-    _events: mpsc::Sender<MediaEvent>,
-    drain: Vec<tokio::task::JoinHandle<()>>,
-}
-
-impl Drop for MediaKeep {
-    fn drop(&mut self) {
-        for task in &self.drain {
-            task.abort();
-        }
-    }
-}
-
-/// Why there is no media plane.
-#[derive(Debug, thiserror::Error)]
-#[error("media plane cannot start")]
-pub struct MediaStartError;
-
-/// Starts the media plane: signalling without media workers, whose commands go nowhere.
+/// Starts the media plane.
 ///
 /// # Errors
-/// [`MediaStartError`] when no worker can run.
-pub fn start(config: &MediaConfig) -> Result<Media, MediaStartError> {
-    if config.workers == 0 {
-        return Err(MediaStartError);
+/// [`MediaStartError`] names the address or resource that could not be had.
+pub async fn start(config: &MediaConfig) -> Result<Media, MediaStartError> {
+    let stun_servers = if config.use_external_ip { resolve(&config.stun_servers).await } else { Vec::new() };
+    let settings = worker::MediaConfig {
+        bind: config.bind_addresses(),
+        udp_ports: config.worker_ports(),
+        tcp_port: config.tcp_port,
+        advertised: config.node_ip.into_iter().collect(),
+        stun_servers,
+        allow_pause: config.allow_pause,
+        congestion_control: config.congestion_control,
+        test_switches: config.test_switches,
+        ..worker::MediaConfig::default()
+    };
+    let (plane, events) = worker::start(settings).await?;
+    Ok(Media { plane, events })
+}
+
+/// Addresses of `host:port` texts; one that does not resolve is left out with a warning.
+async fn resolve(servers: &[String]) -> Vec<SocketAddr> {
+    let mut addresses = Vec::new();
+    for server in servers {
+        match tokio::net::lookup_host(server).await {
+            Ok(found) => addresses.extend(found),
+            Err(error) => tracing::warn!(%server, %error, "STUN server does not resolve"),
+        }
     }
-    let (plane, commands) = MediaPlane::without_workers(1);
-    let (keep, events) = mpsc::channel(WORKER_TO_CONTROL_CAPACITY);
-    let drain =
-        commands.into_iter().map(|mut commands| tokio::spawn(async move { while commands.recv().await.is_some() {} }));
-    Ok(Media { plane, events, keep: MediaKeep { _events: keep, drain: drain.collect() } })
+    addresses
 }

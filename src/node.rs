@@ -3,12 +3,13 @@
 
 use crate::config::{Config, ConfigError};
 use crate::http::{HttpState, metrics_router, router};
-use crate::media::{self, MediaConfig, MediaKeep, MediaStartError};
+use crate::media::{self, MediaConfig};
 use crate::rooms::rooms_config;
 use crate::{VERSION, telemetry};
 use axum::Router;
 use axum::serve::ListenerExt;
 use starling_actors::Rooms;
+use starling_media::worker::MediaStartError;
 use starling_cluster::member::{BootId, MemberFacts, MemberId, NodeId};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -61,7 +62,6 @@ pub struct Node {
     sessions_gone: mpsc::Receiver<()>,
     stop_http: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
-    _media: MediaKeep,
 }
 
 impl Node {
@@ -81,7 +81,7 @@ impl Node {
         };
 
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let media = media::start(&MediaConfig::new(&config, cores))?;
+        let media = media::start(&MediaConfig::new(&config, cores)).await?;
         let rooms = Rooms::start(rooms_config, media.plane.clone(), media.events).await?;
         let metrics = telemetry::metrics_handle();
         let (state, sessions_gone) = HttpState::new(&config, Arc::new(rooms.clone()), media.plane, metrics);
@@ -96,7 +96,6 @@ impl Node {
             sessions_gone,
             stop_http,
             servers: Vec::new(),
-            _media: media.keep,
         };
         let http = router(Arc::clone(&state));
         node.http_addresses = http_listeners.into_iter().map(|listener| node.serve(listener, http.clone())).collect();

@@ -14,8 +14,6 @@ mod snapshot;
 mod tick;
 mod track;
 
-#[cfg(test)]
-mod tests;
 
 use crate::command::{MediaEvent, PeerEnd};
 use crate::id::{Path, PeerId, RoomKey, TrackKey};
