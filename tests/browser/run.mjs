@@ -99,5 +99,5 @@ if (end && end.code !== 0) {
 }
 const of = (status) => results.filter((result) => result.status === status).length;
 if (json) writeFileSync(json, JSON.stringify({ results }, null, 1));
-console.log(`browser stories: ${of('passed')} passed, ${of('failed')} failed, ${of('skipped')} skipped`);
+console.log(`browser stories: passed ${of("passed")}, failed ${of("failed")}, skipped ${of("skipped")}`);
 process.exit(of('failed') ? 1 : 0);

@@ -1,5 +1,6 @@
 // Starts, inspects, impairs and stops a Starling node. With STARLING_E2E_URL the stories run against a server that is already there.
 import { spawn } from 'node:child_process';
+import net from 'node:net';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -11,9 +12,19 @@ const LOG_LINES = 400; // kept for the report of a failed story
 
 /** Every flag of the node that the stories rely on, in one place. */
 const FLAGS = {
-  base: ['--dev', '--port', '0', '--udp-port', '0', '--rtc.tcp-port', '0', '--test-switches'],
+  base: ['--dev', '--port', '0', '--udp-port', '0', '--test-switches'],
+  tcpPort: '--rtc.tcp-port', // 0 would turn ICE-TCP off
   portsFile: '--ports-file',
 };
+
+/** A loopback port that nobody listens on just now. */
+async function freeTcpPort() {
+  const probe = net.createServer();
+  await new Promise((resolve) => probe.listen(0, '127.0.0.1', resolve));
+  const { port } = probe.address();
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
 
 export class Node {
   #child;
@@ -27,7 +38,7 @@ export class Node {
     const node = new Node();
     node.#directory = mkdtempSync(path.join(tmpdir(), 'starling-e2e-'));
     const file = path.join(node.#directory, 'ports.json');
-    node.#child = spawn(BINARY, [...FLAGS.base, FLAGS.portsFile, file, ...args], {
+    node.#child = spawn(BINARY, [...FLAGS.base, FLAGS.tcpPort, `${await freeTcpPort()}`, FLAGS.portsFile, file, ...args], {
       cwd: node.#directory,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, RUST_BACKTRACE: '1' },
@@ -74,7 +85,8 @@ export class Node {
   }
 
   #address(list, family) {
-    const found = [list ?? []].flat().map(String).find((address) => address.startsWith('[') === (family === 6));
+    const full = [list ?? []].flat().map((each) => (String(each).includes(':') ? String(each) : `127.0.0.1:${each}`));
+    const found = full.find((address) => address.startsWith('[') === (family === 6));
     return found?.replace('0.0.0.0', '127.0.0.1').replace('[::]', '[::1]');
   }
 
