@@ -18,9 +18,9 @@ STOP_S = 10
 KEY, SECRET = "devkey", "secret"
 
 
-def free_tcp_port() -> int:
-    """A loopback port that nobody listens on just now; `rtc.tcp_port: 0` would turn ICE-TCP off."""
-    with socket.socket() as probe:
+def free_port(kind: socket.SocketKind) -> int:
+    """A loopback port that nobody uses just now; the node tells the HTTP port that it got, media ports are ours to choose."""
+    with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
@@ -32,8 +32,9 @@ class Node:
         self.directory = tempfile.TemporaryDirectory(prefix="starling-e2e-")
         ports_file = Path(self.directory.name) / "ports.json"
         self.log = Path(self.directory.name) / "node.log"
-        command = [BINARY, "--dev", "--port", "0", "--udp-port", "0", "--rtc.tcp-port", str(free_tcp_port()), "--test-switches",
-                   "--ports-file", str(ports_file), *args]
+        command = [BINARY, "--dev", "--test-switches", "--ports-file", str(ports_file), "--port", "0",
+                   "--udp-port", str(free_port(socket.SOCK_DGRAM)),
+                   "--set", f"rtc.tcp_port={free_port(socket.SOCK_STREAM)}", *args]
         self.process = subprocess.Popen(command, cwd=self.directory.name, stdin=subprocess.DEVNULL,
                                         stdout=self.log.open("wb"), stderr=subprocess.STDOUT,
                                         env={**os.environ, "RUST_BACKTRACE": "1"})
