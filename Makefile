@@ -30,13 +30,13 @@ lint: ui
 	cd admin-ui && $(NPM) run check --silent
 
 ## the pages that the binary embeds
-ui: admin-ui/dist/.built
+ui: admin-ui/node_modules/.built
 
 admin-ui/node_modules/.package-lock.json: admin-ui/package-lock.json
 	cd admin-ui && $(NPM) ci --no-audit --no-fund
 	@touch $@
 
-admin-ui/dist/.built: admin-ui/node_modules/.package-lock.json $(UI_SOURCES)
+admin-ui/node_modules/.built: admin-ui/node_modules/.package-lock.json $(UI_SOURCES)
 	cd admin-ui && $(NPM) run build --silent
 	@touch $@
 
