@@ -135,12 +135,7 @@ impl Actor for RoomActor {
 }
 
 impl RunningRoom {
-    async fn join(
-        &mut self,
-        join: &Join,
-        myself: &ActorRef<RoomMessage>,
-        now: Instant,
-    ) -> Result<Session, JoinError> {
+    async fn join(&mut self, join: &Join, myself: &ActorRef<RoomMessage>, now: Instant) -> Result<Session, JoinError> {
         let joined = self.state.join(join, now)?;
         let (output, responses) = mpsc::channel(SESSION_RESPONSES_MAX);
         let sink = self.shared.numbers.next();
@@ -177,11 +172,8 @@ impl RunningRoom {
         let found = resumable.and_then(|found| Some((self.participants.get(&found.sid)?.clone(), found)));
         let Some((actor, found)) = found else { return refused_resume() };
         let sink = self.shared.numbers.next();
-        let resume = Resume {
-            claims: join.claims.clone(),
-            parameters: join.parameters.clone(),
-            updates: found.updates,
-        };
+        let resume =
+            Resume { claims: join.claims.clone(), parameters: join.parameters.clone(), updates: found.updates };
         let message = ParticipantMessage::Resumed { sink, output, resume: Box::new(resume) };
         if actor.cast(message).is_err() {
             return refused_resume();
@@ -194,8 +186,7 @@ impl RunningRoom {
         match command {
             RoomCommand::UpdateParticipant { identity, name, metadata, attributes, permission, reply } => {
                 let permission = permission.map(|permission| *permission);
-                let _ =
-                    reply.send(self.state.update_participant(&identity, name, metadata, attributes, permission));
+                let _ = reply.send(self.state.update_participant(&identity, name, metadata, attributes, permission));
             }
             RoomCommand::MuteTrack { identity, track_sid, muted, reply } => {
                 let _ = reply.send(self.state.mute_track(&identity, &track_sid, muted));
