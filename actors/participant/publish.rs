@@ -205,6 +205,13 @@ impl ParticipantState {
         }
         track.layers.insert(layer, ssrc);
         track.announced = true;
+        // The client may send another codec than it asked for first.
+        let is_listed = track.info.codecs.iter().any(|known| known.mime_type.eq_ignore_ascii_case(&mime));
+        if let [only] = &mut track.info.codecs[..]
+            && !is_listed
+        {
+            only.mime_type.clone_from(&mime);
+        }
         let of_codec = track.info.codecs.iter_mut().find(|known| known.mime_type.eq_ignore_ascii_case(&mime));
         if let Some(known) = of_codec {
             set_ssrc(&mut known.layers, layer, ssrc);
