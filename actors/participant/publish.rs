@@ -237,7 +237,7 @@ impl ParticipantState {
             Some(version) if version.unix_micro == unix_micro => version.ticks + 1,
             _ => 0,
         };
-        track.info.version = Some(lk::TimedVersion { unix_micro, ticks, ..Default::default() });
+        track.info.version = Some(lk::TimedVersion { unix_micro, ticks });
         let facts = TrackFacts {
             key: track.key,
             kind: track.published.kind,

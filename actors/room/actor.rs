@@ -69,7 +69,6 @@ impl Actor for RoomActor {
             shared.numbers.clone(),
             clock::calendar(),
             Ids::random().seed(),
-            clock::now(),
         );
         let entry = RoomEntry { actor: myself.clone(), data_waiting: Arc::new(AtomicUsize::new(0)) };
         shared.rooms.insert(key, entry);
@@ -166,7 +165,7 @@ impl RunningRoom {
     }
 
     /// Gives the session a new WebSocket, or tells the client to start anew.
-    fn resume(&mut self, join: &Join) -> Session {
+    fn resume(&self, join: &Join) -> Session {
         let (output, responses) = mpsc::channel(SESSION_RESPONSES_MAX);
         let resumable = self.state.resume(join);
         let found = resumable.and_then(|found| Some((self.participants.get(&found.sid)?.clone(), found)));

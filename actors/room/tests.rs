@@ -47,7 +47,7 @@ impl Room {
         let mut config = RoomsConfig::new(Arc::new(NoSigner));
         change(&mut config);
         let calendar = Calendar { at: now, unix_ms: 1_000_000 };
-        let state = RoomState::new(Arc::new(config), RoomKey(1), "room", None, Numbers::default(), calendar, 7, now);
+        let state = RoomState::new(Arc::new(config), RoomKey(1), "room", None, Numbers::default(), calendar, 7);
         Self { state, now }
     }
 
