@@ -389,11 +389,12 @@ fn track_info(sid: &str, request: &lk::AddTrackRequest) -> lk::TrackInfo {
 }
 
 fn published_track(key: TrackKey, kind: Kind, request: &lk::AddTrackRequest, info: &lk::TrackInfo) -> PublishedTrack {
-    let further = request.simulcast_codecs.iter().filter(|codec| !codec.cid.is_empty() && codec.cid != request.cid);
+    // The codec that the track itself is published with is named here too: its section answers with it first.
+    let named = request.simulcast_codecs.iter().filter(|codec| !codec.cid.is_empty());
     PublishedTrack {
         track: key,
         cid: request.cid.clone(),
-        codec_cids: further.filter_map(|codec| Some((Codec::parse(&codec.codec)?, codec.cid.clone()))).collect(),
+        codec_cids: named.filter_map(|codec| Some((Codec::parse(&codec.codec)?, codec.cid.clone()))).collect(),
         kind,
         dtx: kind == Kind::Audio && !info.disable_dtx,
         stereo: info.stereo,
