@@ -29,7 +29,7 @@ impl ParticipantState {
         let known = self.tracks.iter().find(|(_, track)| track.request.cid == request.cid);
         match known {
             // The same announcement again, after a resume: its answer was lost.
-            Some((_, track)) if track.sections.is_empty() => {
+            Some((_, track)) if track.sections.is_empty() && track.request == request => {
                 let info = track.info.clone();
                 self.send(Message::TrackPublished(lk::TrackPublishedResponse { cid: request.cid, track: Some(info) }));
             }

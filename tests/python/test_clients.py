@@ -121,8 +121,10 @@ async def test_attributes_metadata_and_name_reach_the_other(node, room_name, sin
 
 async def test_metadata_without_the_permission_is_refused(node, room_name, single):
     async with people(node, room_name, single, "ada", "bob", grants={"canUpdateOwnMetadata": False}) as (ada, bob):
-        with pytest.raises(Exception, match=r"(?i)permission|allowed|metadata"):
-            await ada.room.local_participant.set_metadata("mine")
+        # This SDK does not raise on the refusal, it only learns that the request was answered.
+        await ada.room.local_participant.set_metadata("mine")
+        await ada.room.local_participant.publish_data(b"after", reliable=True)
+        await until("what was sent after it arrived", lambda: bob.data)
         assert not bob.room.remote_participants["ada"].metadata
 
 
