@@ -6,7 +6,7 @@ mod header;
 mod history;
 mod link;
 mod numbering;
-mod patch;
+mod packetize;
 mod picture;
 #[cfg(test)]
 mod property;
@@ -22,7 +22,7 @@ mod window;
 
 pub use history::{AUDIO_HISTORY_PACKETS, History, MAX_PACKET_BYTES, VIDEO_HISTORY_PACKETS};
 pub use link::{LinkState, PeerLink};
-pub use report::{ReceiverReport, Reported};
+pub use report::Reported;
 pub use sink::PacketSink;
 pub use state::{ImportError, SubscriptionState};
 pub use subscription::{Forwarded, Subscription};

@@ -36,8 +36,6 @@ pub(super) struct Numbers {
     pub(super) tl0: Option<u8>,
     /// Ends a picture although the source's marker is missing.
     pub(super) marker: bool,
-    /// Newest packet so far, not a late one.
-    pub(super) newest: bool,
 }
 
 /// What to do with a source packet.
@@ -299,7 +297,6 @@ impl Numbering {
             picture_id: picture.and_then(|position| self.pictures.output_id(position)),
             tl0,
             marker: self.ends_picture(packet),
-            newest,
         }
     }
 

@@ -3,6 +3,7 @@
 use super::testing::{RecordingSink, TestLink, audio, link, read, section, start, vp8_ids, vp8_payload};
 use super::*;
 use crate::codec::{Codec, Kind};
+use crate::packet::rtcp::ReportBlock;
 use crate::packet::{PayloadInfo, SourcePacket};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -431,12 +432,7 @@ fn sender_reports_follow_the_publisher_and_give_the_round_trip() {
     assert_eq!(report.len(), 28);
     assert_eq!(u64::from_be_bytes(report[8..16].try_into().unwrap()), 8 << 32);
     assert_eq!(u32::from_be_bytes(report[16..20].try_into().unwrap()), 65_536 * 960 + 48_000);
-    let block = ReceiverReport {
-        fraction_lost: 64,
-        last_sender_report: 8 << 16,
-        delay_since_last: 65_536 / 2,
-        ..ReceiverReport::default()
-    };
+    let block = ReportBlock { fraction_lost: 64, last_sr: 8 << 16, delay: 65_536 / 2, ..ReportBlock::default() };
     let reported = subscription.handle_report_block(later + Duration::from_millis(580), &block);
     assert_eq!(reported.rtt, Some(Duration::from_millis(80)));
     assert!((reported.loss - 0.25).abs() < 1e-6);

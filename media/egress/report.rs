@@ -1,6 +1,7 @@
 //! RTCP of one subscription: sender reports out (RFC 3550 §6.4.1), report blocks in.
 
 use super::subscription::Subscription;
+use crate::packet::rtcp::ReportBlock;
 use std::time::{Duration, Instant};
 
 /// Sender reports remembered for the round-trip time; receivers answer at least every 5 s.
@@ -10,23 +11,6 @@ const REPORTS_KEPT: usize = 4;
 const SOURCE_CLOCK_GRACE: Duration = Duration::from_secs(6);
 /// NTP fixed point: 2³² per second.
 const NTP_SECOND: f64 = 4_294_967_296.0;
-
-/// One report block (RFC 3550 §6.4.1) about a stream that we send.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReceiverReport {
-    /// Share lost since the last report, of 256.
-    pub fraction_lost: u8,
-    /// Packets lost in all.
-    pub cumulative_lost: i32,
-    /// Extended highest sequence number.
-    pub highest_sequence: u32,
-    /// Interarrival jitter in timestamp units.
-    pub jitter: u32,
-    /// Middle 32 bits of the NTP time of the last sender report, 0 if none.
-    pub last_sender_report: u32,
-    /// Time since then in 1/65536 s.
-    pub delay_since_last: u32,
-}
 
 /// What a report block tells.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -116,11 +100,11 @@ impl Subscription {
     }
 
     /// Takes a report block about this stream.
-    pub fn handle_report_block(&mut self, now: Instant, block: &ReceiverReport) -> Reported {
+    pub fn handle_report_block(&mut self, now: Instant, block: &ReportBlock) -> Reported {
         self.reports.answered = true;
-        let answered = self.reports.sent.iter().flatten().find(|(middle, _)| *middle == block.last_sender_report);
-        let rtt = answered.filter(|_| block.last_sender_report != 0).and_then(|(_, at)| {
-            let held = Duration::from_secs_f64(f64::from(block.delay_since_last) / 65_536.0);
+        let answered = self.reports.sent.iter().flatten().find(|(middle, _)| *middle == block.last_sr);
+        let rtt = answered.filter(|_| block.last_sr != 0).and_then(|(_, at)| {
+            let held = Duration::from_secs_f64(f64::from(block.delay) / 65_536.0);
             now.saturating_duration_since(*at).checked_sub(held)
         });
         Reported {

@@ -45,6 +45,14 @@ pub enum ImportError {
     Burn(u16),
 }
 
+impl SubscriptionState {
+    /// SSRC of the media.
+    #[must_use]
+    pub fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+}
+
 impl Subscription {
     /// Takes the state; the caller must not send through this subscription afterwards.
     #[must_use]

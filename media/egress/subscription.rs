@@ -3,7 +3,7 @@
 use super::header::Header;
 use super::link::PeerLink;
 use super::numbering::{Numbering, Numbers, Placement};
-use super::patch;
+use super::packetize::{Outgoing, PayloadTable, body, emit};
 use super::report::Reports;
 use super::resend::ResendLimiter;
 use super::sink::PacketSink;
@@ -25,9 +25,6 @@ const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(500);
 const TIMESTAMP_SLACK: Duration = Duration::from_secs(1);
 /// Frames per second that the shortest step at a layer switch assumes.
 const SWITCH_FRAME_RATE: u32 = 30;
-/// Codecs that a payload table has places for.
-const CODECS: usize = 9;
-const NOT_NEGOTIATED: u8 = 0xff;
 /// A packet of padding only: one byte that counts itself (RFC 3550 §5.1).
 const PADDING: &[u8] = &[1];
 
@@ -67,49 +64,6 @@ pub(super) struct Counters {
 pub struct Forwarded {
     /// Something was committed to the sink.
     pub sent: bool,
-}
-
-/// Payload types by codec.
-#[derive(Clone, Copy, Debug)]
-struct PayloadTable {
-    media: [u8; CODECS],
-    rtx: [u8; CODECS],
-}
-
-impl PayloadTable {
-    fn new(section: &SendSection) -> Self {
-        let mut table = Self { media: [NOT_NEGOTIATED; CODECS], rtx: [NOT_NEGOTIATED; CODECS] };
-        // The first payload of a codec wins.
-        for payload in section.payloads.iter().rev() {
-            table.media[payload.codec as usize] = payload.pt & 0x7f;
-            table.rtx[payload.codec as usize] = payload.rtx_pt.map_or(NOT_NEGOTIATED, |pt| pt & 0x7f);
-        }
-        table
-    }
-
-    /// The codec that a packet is sent as: its own, or Opus for RED where only that is negotiated.
-    fn outgoing(&self, codec: Codec) -> Option<Codec> {
-        let has = |codec: Codec| self.media[codec as usize] != NOT_NEGOTIATED;
-        match codec {
-            _ if has(codec) => Some(codec),
-            Codec::Red if has(Codec::Opus) => Some(Codec::Opus),
-            _ => None,
-        }
-    }
-
-    fn rtx(&self, codec: Codec) -> Option<u8> {
-        Some(self.rtx[codec as usize]).filter(|pt| *pt != NOT_NEGOTIATED)
-    }
-}
-
-/// A packet about to be written.
-struct Outgoing<'a> {
-    header: Header<'a>,
-    index: u64,
-    original_sequence: Option<u16>,
-    body: &'a [u8],
-    /// VP8 picture id and TL0PICIDX to write over those of the body.
-    vp8: Option<(Option<u16>, Option<u8>)>,
 }
 
 impl Subscription {
@@ -261,7 +215,9 @@ impl Subscription {
             Placement::Pad(numbers) => (numbers, true),
             Placement::Nothing => return nothing,
         };
-        if numbers.newest && numbers.timestamp != self.numbering.last_timestamp {
+        // A late packet may be ahead too, when what came after it was filtered.
+        let ahead = numbers.timestamp.wrapping_sub(self.numbering.last_timestamp).cast_signed() > 0;
+        if ahead || self.counters.packets == 0 {
             self.numbering.last_timestamp = numbers.timestamp;
             self.last_at = now;
         }
@@ -270,7 +226,7 @@ impl Subscription {
             index: numbers.index,
             original_sequence: None,
             body: if padding { PADDING } else { body },
-            vp8: (codec == Codec::Vp8 && !padding).then_some((numbers.picture_id, numbers.tl0)),
+            vp8_ids: (codec == Codec::Vp8 && !padding).then_some((numbers.picture_id, numbers.tl0)),
         };
         let octets = outgoing.body.len();
         emit(now, outgoing, link, sink);
@@ -366,7 +322,6 @@ impl Subscription {
             picture_id: None,
             tl0: None,
             marker: self.numbering.ends_picture(&packet),
-            newest: false,
         };
         let mut header = self.header(payload_type, &packet, &numbers, false);
         header.ssrc = self.rtx_ssrc;
@@ -375,7 +330,7 @@ impl Subscription {
             index: numbers.index,
             original_sequence: Some(sequence),
             body,
-            vp8: ids.filter(|_| codec == Codec::Vp8),
+            vp8_ids: ids.filter(|_| codec == Codec::Vp8),
         };
         let size = emit(now, outgoing, link, sink);
         self.numbering.next_rtx += 1;
@@ -457,42 +412,4 @@ impl Subscription {
         // At most 16.
         self.mid_length = length as u8;
     }
-}
-
-/// Bytes that a packet is sent with; `None` if they cannot be read.
-fn body<'a>(packet: &SourcePacket<'a>, outgoing: Codec) -> Option<&'a [u8]> {
-    if packet.codec == Codec::Red && outgoing == Codec::Opus && !packet.payload.is_empty() {
-        patch::red_primary(packet.payload)
-    } else {
-        Some(packet.payload)
-    }
-}
-
-/// Writes, seals and commits a packet; returns its size.
-fn emit<S: RtpSeal, K: PacketSink>(
-    now: Instant,
-    outgoing: Outgoing<'_>,
-    link: &mut PeerLink<S, K::Destination>,
-    sink: &mut K,
-) -> usize {
-    let Outgoing { mut header, index, original_sequence, body, vp8 } = outgoing;
-    header.transport_cc = link.extensions.transport_cc.map(|_| 0);
-    let layout = header.layout(&link.extensions);
-    let start = layout.length + if original_sequence.is_some() { 2 } else { 0 };
-    let total = start + body.len() + link.sealer.overhead();
-    header.transport_cc = link.stamp(total, now);
-    header.abs_send_time = link.abs_send_time(now);
-    let slot = sink.slot(total);
-    header.write(&link.extensions, layout, slot);
-    if let Some(sequence) = original_sequence {
-        slot[layout.length..start].copy_from_slice(&sequence.to_be_bytes());
-    }
-    let payload = &mut slot[start..start + body.len()];
-    payload.copy_from_slice(body);
-    if let Some((picture_id, tl0)) = vp8 {
-        patch::vp8_rewrite(payload, picture_id, tl0);
-    }
-    link.sealer.seal(slot, layout.length, index);
-    sink.commit(&link.destination, total);
-    total
 }

@@ -286,6 +286,20 @@ impl Ingress {
         self.counters
     }
 
+    /// Returns the track and layer that an SSRC carries.
+    #[must_use]
+    pub fn layer_of(&self, ssrc: u32) -> Option<(TrackKey, u8)> {
+        let route = self.routes.get(&ssrc).filter(|route| !route.repair)?;
+        let stream = self.streams.get(route.stream)?.as_ref()?;
+        Some((stream.track, stream.layer))
+    }
+
+    /// Returns the table of what the peer sends.
+    #[must_use]
+    pub fn sections(&self) -> &[ReceiveSection] {
+        &self.sections
+    }
+
     fn stream_of(&mut self, ssrc: u32) -> Option<&mut Stream> {
         let route = self.routes.get(&ssrc).filter(|route| !route.repair)?;
         self.streams.get_mut(route.stream)?.as_mut()

@@ -15,9 +15,8 @@ impl Certificate {
     /// Makes a new key pair and certificate.
     pub fn generate() -> Result<Self, CertificateError> {
         let provider = rtc_crypto::default_provider().map_err(|error| CertificateError(error.to_string()))?;
-        let inner =
-            rtc_dtls::crypto::Certificate::generate_self_signed(vec!["starling".to_owned()], provider.crypto())
-                .map_err(|error| CertificateError(error.to_string()))?;
+        let inner = rtc_dtls::crypto::Certificate::generate_self_signed(vec!["starling".to_owned()], provider.crypto())
+            .map_err(|error| CertificateError(error.to_string()))?;
         let der = inner.certificate.first().ok_or_else(|| CertificateError("empty chain".to_owned()))?;
         let fingerprint = fingerprint(der);
         Ok(Self { inner, fingerprint })

@@ -55,7 +55,8 @@ impl HelloPeek {
 
     fn take(&mut self, fragment: &[u8]) -> Option<()> {
         let (header, body) = fragment.split_at_checked(FRAGMENT_HEADER)?;
-        let number = |at: usize| usize::from(header[at]) << 16 | usize::from(header[at + 1]) << 8 | usize::from(header[at + 2]);
+        let number =
+            |at: usize| usize::from(header[at]) << 16 | usize::from(header[at + 1]) << 8 | usize::from(header[at + 2]);
         let (total, offset, length) = (number(1), number(6), number(9));
         let sane = header[0] == CLIENT_HELLO && total <= limits::MAX_CLIENT_HELLO && body.len() == length;
         if !sane || offset + length > total || self.received.len() >= limits::MAX_HELLO_FRAGMENTS {

@@ -46,7 +46,7 @@ pub(super) struct IceState {
     pub(super) controlling: bool,
     pub(super) tie_breaker: u64,
     pub(super) nomination: u32,
-    /// Remote addresses that proved themselves, the selected one first.
+    /// Remote UDP addresses that proved themselves, the selected one first.
     pub(super) remotes: Vec<SocketAddr>,
 }
 
@@ -120,8 +120,9 @@ impl Ice {
     }
 
     pub(super) fn export(&self) -> IceState {
-        let mut remotes: Vec<SocketAddr> = self.selected.iter().map(Path::remote).collect();
-        for remote in self.paths.iter().map(|known| known.path.remote()).chain(self.remotes.iter().copied()) {
+        let mut remotes: Vec<SocketAddr> = self.selected.and_then(udp_remote).into_iter().collect();
+        let known = self.paths.iter().filter_map(|known| udp_remote(known.path));
+        for remote in known.chain(self.remotes.iter().copied()) {
             if !remotes.contains(&remote) && remotes.len() < limits::MAX_PATHS {
                 remotes.push(remote);
             }
@@ -145,6 +146,10 @@ impl Ice {
         }
     }
 
+    pub(super) fn local_ufrag(&self) -> &str {
+        &self.local.ufrag
+    }
+
     pub(super) fn restart(&mut self, local: IceCredentials) {
         let before = std::mem::replace(&mut self.local, local);
         // After a second restart without a nomination the peer still uses the first ones.
@@ -165,9 +170,9 @@ impl Ice {
 
     pub(super) fn handle(&mut self, now: Instant, path: Path, datagram: &[u8]) {
         let handled = Message::parse(datagram).and_then(|message| match message.kind {
-            MessageType::BindingRequest => self.handle_request(now, path, &message),
-            MessageType::BindingSuccess | MessageType::BindingError => self.handle_response(now, path, &message),
-            MessageType::BindingIndication => None,
+            MessageType::Request => self.handle_request(now, path, &message),
+            MessageType::Success | MessageType::Error => self.handle_response(now, path, &message),
+            MessageType::Indication => None,
         });
         if handled.is_none() {
             self.dropped += 1;
@@ -185,11 +190,11 @@ impl Ice {
         }
         self.touch(now, path);
         if self.conflicts(request) {
-            let reply = Writer::new(MessageType::BindingError, request.transaction).role_conflict();
+            let reply = Writer::new(MessageType::Error, request.transaction).role_conflict();
             self.out.push_back((path, reply.finish(&password)));
             return Some(());
         }
-        let reply = Writer::new(MessageType::BindingSuccess, request.transaction).xor_mapped_address(path.remote());
+        let reply = Writer::new(MessageType::Success, request.transaction).xor_mapped_address(path.remote());
         self.out.push_back((path, reply.finish(&password)));
         if self.controlling {
             self.reconsider(now, path, current);
@@ -237,7 +242,7 @@ impl Ice {
         }
         let request = self.requests.remove(at)?;
         self.touch(now, path);
-        if response.kind == MessageType::BindingError {
+        if response.kind == MessageType::Error {
             if response.error_code == Some(ROLE_CONFLICT) && request.controlling == self.controlling {
                 // RFC 8445 §7.2.5.1: the other role, and again; the higher priority does the rest.
                 self.controlling = !self.controlling;
@@ -248,6 +253,8 @@ impl Ice {
         if self.next_round.is_some() && self.targets.contains(&path) {
             self.next_round = None;
             self.targets.clear();
+            // The first path to answer is the one: later answers must not move us off it.
+            self.requests.clear();
         }
         if request.controlling && self.controlling {
             self.select(path, true);
@@ -334,7 +341,7 @@ impl Ice {
             return;
         }
         let name = format!("{}:{}", remote.ufrag, self.local.ufrag);
-        let request = Writer::new(MessageType::BindingRequest, transaction)
+        let request = Writer::new(MessageType::Request, transaction)
             .username(&name)
             .priority(OWN_PRIORITY.saturating_add(self.nomination).min(i32::MAX as u32));
         let request = if self.controlling {
@@ -382,6 +389,11 @@ impl Ice {
         }
         self.send_due(now);
     }
+}
+
+/// The address of a UDP path: a TCP connection cannot be moved.
+fn udp_remote(path: Path) -> Option<SocketAddr> {
+    matches!(path, Path::Udp { .. }).then(|| path.remote())
 }
 
 #[cfg(test)]

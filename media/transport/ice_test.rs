@@ -25,7 +25,7 @@ fn start() -> Instant {
 }
 
 fn check(local: &IceCredentials, number: u8, nominate: bool) -> Vec<u8> {
-    let request = Writer::new(MessageType::BindingRequest, [number; 12])
+    let request = Writer::new(MessageType::Request, [number; 12])
         .username(&format!("{}:client", local.ufrag))
         .priority(1)
         .controlling(7);
@@ -49,7 +49,7 @@ fn an_authentic_check_is_answered_and_its_nomination_followed() {
     assert_eq!(ice.selected(), None);
     let (to, answer) = reply(&mut ice);
     let answer = Message::parse(&answer).unwrap();
-    assert_eq!((to, answer.kind), (path(1), MessageType::BindingSuccess));
+    assert_eq!((to, answer.kind), (path(1), MessageType::Success));
     assert!(answer.is_authentic(&credentials("server").pwd));
     ice.handle(now, path(1), &check(&credentials("server"), 2, true));
     assert_eq!(events(&mut ice), [TransportEvent::PathChanged(path(1))]);
@@ -73,7 +73,7 @@ fn an_attribute_after_message_integrity_does_not_nominate() {
     let (mut ice, now) = server();
     let signed = check(&credentials("server"), 1, false);
     // Insert USE-CANDIDATE before FINGERPRINT and mend length and checksum, as anyone on the path could.
-    let mut forged = Writer::new(MessageType::BindingRequest, [1; 12]).finish("");
+    let mut forged = Writer::new(MessageType::Request, [1; 12]).finish("");
     forged.clear();
     forged.extend_from_slice(&signed[..signed.len() - 8]);
     forged.extend_from_slice(&[0, 0x25, 0, 0]);
@@ -138,11 +138,11 @@ fn a_silent_path_ages_out_and_silence_on_all_ends_consent() {
 fn a_peer_that_claims_to_be_controlled_is_told_of_the_conflict() {
     let (mut ice, now) = server();
     let local = credentials("server");
-    let request = Writer::new(MessageType::BindingRequest, [1; 12]).username("server:client").controlled(7);
+    let request = Writer::new(MessageType::Request, [1; 12]).username("server:client").controlled(7);
     ice.handle(now, path(1), &request.finish(&local.pwd));
     let (_, answer) = reply(&mut ice);
     let answer = Message::parse(&answer).unwrap();
-    assert_eq!((answer.kind, answer.error_code), (MessageType::BindingError, Some(487)));
+    assert_eq!((answer.kind, answer.error_code), (MessageType::Error, Some(487)));
     assert!(answer.is_authentic(&local.pwd));
 }
 
@@ -150,7 +150,7 @@ fn a_peer_that_claims_to_be_controlled_is_told_of_the_conflict() {
 fn answer(request: &[u8], role_conflict: bool) -> Vec<u8> {
     let request = Message::parse(request).unwrap();
     assert!(request.is_authentic(&credentials("client").pwd));
-    let kind = if role_conflict { MessageType::BindingError } else { MessageType::BindingSuccess };
+    let kind = if role_conflict { MessageType::Error } else { MessageType::Success };
     let writer = Writer::new(kind, request.transaction);
     let writer = if role_conflict { writer.role_conflict() } else { writer.xor_mapped_address(path(9).remote()) };
     writer.finish(&credentials("client").pwd)
@@ -213,7 +213,7 @@ fn the_controlling_side_follows_a_peer_whose_address_changed() {
     let (mut ice, now) = server();
     ice.controlling = true;
     let controlled = |number| {
-        Writer::new(MessageType::BindingRequest, [number; 12])
+        Writer::new(MessageType::Request, [number; 12])
             .username("server:client")
             .controlled(7)
             .finish(&credentials("server").pwd)
@@ -257,8 +257,7 @@ fn rtc_stun_reads_what_we_write_and_we_read_what_it_writes() {
 
     for address in ["192.0.2.1:4000", "[2001:db8::1]:4000"] {
         let address: SocketAddr = address.parse().unwrap();
-        let bytes =
-            Writer::new(MessageType::BindingSuccess, [9; 12]).xor_mapped_address(address).finish("secret");
+        let bytes = Writer::new(MessageType::Success, [9; 12]).xor_mapped_address(address).finish("secret");
         let mut read = Theirs::new();
         read.unmarshal_binary(&bytes).unwrap();
         rtc_stun::fingerprint::FingerprintAttr.check(&read).unwrap();

@@ -4,6 +4,7 @@
 //! with which [`Transport::import`] goes on elsewhere. It knows nothing of tracks or rooms.
 
 mod certificate;
+mod classify;
 mod dcep;
 mod dtls;
 mod error;
@@ -12,6 +13,7 @@ mod handshake;
 mod hello;
 mod ice;
 pub mod limits;
+pub mod stun_client;
 mod record;
 mod replay;
 mod sctp;
@@ -27,6 +29,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 pub use certificate::Certificate;
+pub use classify::{DatagramClass, classify, local_ufrag};
 pub use error::{CertificateError, ImportError, SendDataError, SrtpError};
 pub use srtp::{RtpSealer, SrtpProfile};
 pub use state::{ImportMargins, STATE_VERSION, TransportState};
@@ -34,47 +37,13 @@ pub use state::{ImportMargins, STATE_VERSION, TransportState};
 use crate::codec::{Channel, IceCredentials, RemoteTransport, Setup};
 use crate::command::PeerEnd;
 use crate::id::Path;
-use dtls::{Dtls, DtlsEvent, Session};
+use dtls::{Dtls, DtlsEvent};
 use ice::Ice;
-use record::Record;
 use sctp::{Sctp, SctpEvent};
 use srtp::{Keys, Srtp};
 
 /// Label of the DTLS exporter for SRTP (RFC 5764 §4.2).
 const SRTP_LABEL: &str = "EXTRACTOR-dtls_srtp";
-
-/// What a datagram is, by its first bytes (RFC 7983, RFC 5761 §4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DatagramClass {
-    /// STUN.
-    Stun,
-    /// DTLS.
-    Dtls,
-    /// SRTP.
-    Rtp,
-    /// SRTCP.
-    Rtcp,
-    /// Nothing that a transport takes.
-    Unknown,
-}
-
-/// Tells what a datagram is without looking inside.
-#[must_use]
-pub fn classify(datagram: &[u8]) -> DatagramClass {
-    match (datagram.first(), datagram.get(1)) {
-        (Some(0..=3), _) if stun::is_stun(datagram) => DatagramClass::Stun,
-        (Some(20..=63), _) if datagram.len() >= record::HEADER => DatagramClass::Dtls,
-        (Some(128..=191), Some(192..=223)) if datagram.len() >= 8 => DatagramClass::Rtcp,
-        (Some(128..=191), Some(_)) if datagram.len() >= 12 => DatagramClass::Rtp,
-        _ => DatagramClass::Unknown,
-    }
-}
-
-/// Reads our user name fragment out of a STUN request's USERNAME: for routing only, nothing is authenticated.
-#[must_use]
-pub fn local_ufrag(datagram: &[u8]) -> Option<&[u8]> {
-    stun::local_ufrag(datagram)
-}
 
 /// How a transport begins.
 #[derive(Clone, Debug)]
@@ -286,6 +255,12 @@ impl Transport {
         self.ice.selected()
     }
 
+    /// Our ICE user name fragment of the present generation.
+    #[must_use]
+    pub fn local_ufrag(&self) -> &str {
+        self.ice.local_ufrag()
+    }
+
     /// Whether media can flow.
     #[must_use]
     pub fn is_connected(&self) -> bool {
@@ -330,46 +305,6 @@ impl Transport {
         asked
     }
 
-    /// The whole state, once connected. The exporter must seal nothing more unless the importer's margins cover it.
-    #[must_use]
-    pub fn export(&self) -> Option<TransportState> {
-        let (session, srtp) = (self.dtls.session()?, self.srtp.as_ref()?);
-        Some(TransportState {
-            version: STATE_VERSION,
-            ice: self.ice.export(),
-            fingerprint: session.fingerprint.clone(),
-            secrets: session.secrets.clone(),
-            profile: session.profile,
-            next_record: session.record.next_sequence,
-            record_window: session.record.window.clone(),
-            rtp_sources: srtp.rtp_sources.clone(),
-            rtcp_sources: srtp.rtcp_sources.clone(),
-            next_rtcp_index: srtp.next_rtcp_index,
-            channels: self.sctp.export(),
-            opens_channels: self.opens_channels,
-        })
-    }
-
-    /// Goes on with a transport from elsewhere: connected, without a path until the peer checks or is taken over.
-    pub fn import(state: TransportState, now: Instant, margins: ImportMargins) -> Result<Self, ImportError> {
-        state.check()?;
-        let record = Record::new(&state.secrets, state.next_record.saturating_add(margins.dtls), state.record_window);
-        let keys = srtp_keys(&state.secrets, state.profile).ok_or(ImportError::Invalid("keying material"))?;
-        let mut srtp = Srtp::new(keys);
-        srtp.rtp_sources = state.rtp_sources;
-        srtp.rtcp_sources = state.rtcp_sources;
-        srtp.next_rtcp_index = state.next_rtcp_index.saturating_add(margins.srtcp);
-        let session = Session::new(state.secrets, state.profile, state.fingerprint, record);
-        let sctp = match state.channels {
-            Some(channels) => Sctp::restarted(channels, now),
-            None => Sctp::new(state.opens_channels),
-        };
-        let ice = Ice::import(state.ice, Some(now));
-        let mut transport = Self::assemble(ice, Dtls::resumed(session), sctp, state.opens_channels, None);
-        transport.srtp = Some(srtp);
-        Ok(transport)
-    }
-
     fn end(&mut self, reason: PeerEnd) {
         if !std::mem::replace(&mut self.ended, true) {
             self.srtp = None;
@@ -382,8 +317,7 @@ impl Transport {
         while let Some(event) = self.dtls_events.pop_front() {
             match event {
                 DtlsEvent::Connected => {
-                    let keys =
-                        self.dtls.session().and_then(|session| srtp_keys(&session.secrets, session.profile));
+                    let keys = self.dtls.session().and_then(|session| srtp_keys(&session.secrets, session.profile));
                     let Some(keys) = keys else { return self.end(PeerEnd::HandshakeFailed) };
                     self.srtp = Some(Srtp::new(keys));
                     self.connect_by = None;
@@ -461,6 +395,8 @@ fn srtp_keys(secrets: &record::Secrets, profile: SrtpProfile) -> Option<(Keys, K
     Keys::from_keying_material(profile, &material)
 }
 
+#[cfg(test)]
+mod handover_test;
 #[cfg(test)]
 mod peer_test;
 #[cfg(test)]

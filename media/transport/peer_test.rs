@@ -47,7 +47,7 @@ pub(super) fn start() -> Instant {
 
 /// An authentic check with USE-CANDIDATE, as a controlling client sends it.
 pub(super) fn check(now: Instant, server: &mut Transport, path: Path) {
-    let request = Writer::new(MessageType::BindingRequest, [7; 12])
+    let request = Writer::new(MessageType::Request, [7; 12])
         .username("server:client")
         .controlling(7)
         .nominate(1)
@@ -75,7 +75,9 @@ impl Client {
         let config = ConfigBuilder::default()
             .with_crypto_provider(rtc_crypto::default_provider().unwrap())
             .with_certificates(vec![client_certificate()])
-            .with_srtp_protection_profiles(profiles.iter().map(|profile| SrtpProtectionProfile::from(*profile)).collect())
+            .with_srtp_protection_profiles(
+                profiles.iter().map(|profile| SrtpProtectionProfile::from(*profile)).collect(),
+            )
             .with_client_auth(ClientAuthType::RequireAnyClientCert)
             .with_insecure_skip_verify(true)
             .with_mtu(mtu)
@@ -135,6 +137,13 @@ impl Client {
                 _ => {}
             }
         }
+        self.flush(now);
+    }
+
+    /// Begins a new association.
+    pub(super) fn begin_sctp(&mut self, now: Instant) {
+        self.association = self.sctp.connect(now, ClientConfig::default(), VIRTUAL_PEER).ok();
+        self.up = false;
         self.flush(now);
     }
 
@@ -246,12 +255,8 @@ pub(super) struct Net {
 impl Net {
     pub(super) fn with(profiles: &[u16], mtu: usize, open_channels: bool, gcm: bool) -> Self {
         let now = start();
-        let config = TransportConfig {
-            certificate: server_certificate(),
-            local: credentials("server"),
-            open_channels,
-            gcm,
-        };
+        let config =
+            TransportConfig { certificate: server_certificate(), local: credentials("server"), open_channels, gcm };
         let mut server = Transport::new(config, now);
         check(now, &mut server, path());
         let client = Client::new(now, profiles, mtu);
@@ -336,4 +341,23 @@ impl Net {
     pub(super) fn has(&self, event: &TransportEvent) -> bool {
         self.events.contains(event)
     }
+}
+
+/// A session without channels.
+pub(super) fn connected() -> Net {
+    let mut net = Net::new(false);
+    assert!(net.run(5, |net| net.client.up && net.server.is_connected()));
+    net
+}
+
+/// A session whose client has opened `_reliable` as stream 0 and `_lossy` as stream 2.
+pub(super) fn with_channels() -> Net {
+    let mut net = connected();
+    net.client.open(net.now, 0, "_reliable", Reliability::RELIABLE);
+    net.client.open(net.now, 2, "_lossy", Reliability::LOSSY);
+    assert!(net.run(5, |net| {
+        net.has(&TransportEvent::ChannelOpen(Channel::Reliable))
+            && net.has(&TransportEvent::ChannelOpen(Channel::Lossy))
+    }));
+    net
 }

@@ -179,9 +179,11 @@ impl Sctp {
                 _ => {}
             }
         }
-        while let Some((handle, event)) = self.association.as_mut().and_then(|(handle, association)| {
-            association.poll_endpoint_event().map(|event| (*handle, event))
-        }) {
+        while let Some((handle, event)) = self
+            .association
+            .as_mut()
+            .and_then(|(handle, association)| association.poll_endpoint_event().map(|event| (*handle, event)))
+        {
             self.endpoint.handle_event(handle, event);
         }
         if self.up {
@@ -212,8 +214,7 @@ impl Sctp {
         } else if self.opens_channels {
             // RFC 8832 §6: the DTLS server takes odd stream ids.
             for (channel, id) in Channel::ALL.into_iter().zip([1, 3, 5]) {
-                let reliability =
-                    if channel == Channel::Reliable { Reliability::RELIABLE } else { Reliability::LOSSY };
+                let reliability = if channel == Channel::Reliable { Reliability::RELIABLE } else { Reliability::LOSSY };
                 self.open_stream(id, reliability);
                 let open = Message::Open { reliability, label: channel.label().as_bytes() };
                 self.write(now, id, &Bytes::from(open.write()), Protocol::Dcep);
@@ -369,5 +370,22 @@ impl Sctp {
                 sctp.take_events(now);
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_below_is_told_as_a_fault_and_leaves_a_usable_value() {
+        let mut sctp = Sctp::new(false);
+        let reliable =
+            ChannelState { channel: Some(Channel::Reliable), reliability: Reliability::RELIABLE, open: true };
+        sctp.channels.insert(0, reliable);
+        sctp.guarded(|_| panic!("as rtc-sctp might"));
+        assert_eq!(sctp.poll_event(), Some(SctpEvent::Closed(Channel::Reliable)));
+        assert_eq!(sctp.poll_event(), Some(SctpEvent::Fault));
+        assert!(sctp.export().is_none() && sctp.poll_timeout().is_none());
     }
 }

@@ -1,14 +1,16 @@
 //! The exported state of a transport: all that another worker, process or node needs to go on with it. Holds keys.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
+use super::dtls::{Dtls, Session};
 use super::error::ImportError;
-use super::ice::IceState;
-use super::limits;
-use super::record::{SEQUENCE_LIMIT, Secrets};
+use super::ice::{Ice, IceState};
+use super::record::{Record, SEQUENCE_LIMIT, Secrets};
 use super::replay::ReplayWindow;
-use super::sctp::ChannelState;
-use super::srtp::{INDEX_LIMIT, Sources, SrtpProfile};
+use super::sctp::{ChannelState, Sctp};
+use super::srtp::{INDEX_LIMIT, Sources, Srtp, SrtpProfile};
+use super::{Transport, limits, srtp_keys};
 
 /// Version of [`TransportState`] that this code writes and reads.
 pub const STATE_VERSION: u16 = 1;
@@ -72,5 +74,47 @@ impl TransportState {
             Some((part, _)) => Err(ImportError::Invalid(part)),
             None => Ok(()),
         }
+    }
+}
+
+impl Transport {
+    /// The whole state, once connected. The exporter must seal nothing more unless the importer's margins cover it.
+    #[must_use]
+    pub fn export(&self) -> Option<TransportState> {
+        let (session, srtp) = (self.dtls.session()?, self.srtp.as_ref()?);
+        Some(TransportState {
+            version: STATE_VERSION,
+            ice: self.ice.export(),
+            fingerprint: session.fingerprint.clone(),
+            secrets: session.secrets.clone(),
+            profile: session.profile,
+            next_record: session.record.next_sequence,
+            record_window: session.record.window.clone(),
+            rtp_sources: srtp.rtp_sources.clone(),
+            rtcp_sources: srtp.rtcp_sources.clone(),
+            next_rtcp_index: srtp.next_rtcp_index,
+            channels: self.sctp.export(),
+            opens_channels: self.opens_channels,
+        })
+    }
+
+    /// Goes on with a transport from elsewhere: connected, without a path until the peer checks or is taken over.
+    pub fn import(state: TransportState, now: Instant, margins: ImportMargins) -> Result<Self, ImportError> {
+        state.check()?;
+        let record = Record::new(&state.secrets, state.next_record.saturating_add(margins.dtls), state.record_window);
+        let keys = srtp_keys(&state.secrets, state.profile).ok_or(ImportError::Invalid("keying material"))?;
+        let mut srtp = Srtp::new(keys);
+        srtp.rtp_sources = state.rtp_sources;
+        srtp.rtcp_sources = state.rtcp_sources;
+        srtp.next_rtcp_index = state.next_rtcp_index.saturating_add(margins.srtcp);
+        let session = Session::new(state.secrets, state.profile, state.fingerprint, record);
+        let sctp = match state.channels {
+            Some(channels) => Sctp::restarted(channels, now),
+            None => Sctp::new(state.opens_channels),
+        };
+        let ice = Ice::import(state.ice, Some(now));
+        let mut transport = Self::assemble(ice, Dtls::resumed(session), sctp, state.opens_channels, None);
+        transport.srtp = Some(srtp);
+        Ok(transport)
     }
 }

@@ -25,29 +25,27 @@ const NOMINATION: u16 = 0xc001;
 /// XOR of the FINGERPRINT attribute (RFC 8489 §14.7).
 const FINGERPRINT_XOR: u32 = 0x5354_554e;
 
-/// The message types that ICE uses.
+/// The types of a Binding message, the only method that ICE uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MessageType {
-    BindingRequest,
-    BindingIndication,
-    BindingSuccess,
-    BindingError,
+    Request,
+    Indication,
+    Success,
+    Error,
 }
 
 impl MessageType {
     const fn code(self) -> u16 {
         match self {
-            Self::BindingRequest => 0x0001,
-            Self::BindingIndication => 0x0011,
-            Self::BindingSuccess => 0x0101,
-            Self::BindingError => 0x0111,
+            Self::Request => 0x0001,
+            Self::Indication => 0x0011,
+            Self::Success => 0x0101,
+            Self::Error => 0x0111,
         }
     }
 
     fn from_code(code: u16) -> Option<Self> {
-        [Self::BindingRequest, Self::BindingIndication, Self::BindingSuccess, Self::BindingError]
-            .into_iter()
-            .find(|kind| kind.code() == code)
+        [Self::Request, Self::Indication, Self::Success, Self::Error].into_iter().find(|kind| kind.code() == code)
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Sockets of one worker at the most: one per local address.
-pub const SOCKETS_PER_WORKER_MAX: usize = 8;
+pub(crate) const SOCKETS_PER_WORKER_MAX: usize = 8;
 
 /// Settings of the media plane.
 #[derive(Clone, Debug)]

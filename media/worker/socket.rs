@@ -12,7 +12,7 @@ pub(crate) const DATAGRAM_BYTES_MAX: usize = 2048;
 /// Messages handed to one `sendmmsg`.
 const SEND_BATCH: usize = 64;
 /// Kernel buffer asked for in each direction; the kernel caps it at `net.core.{r,w}mem_max` without CAP_NET_ADMIN.
-const SOCKET_BUFFER_BYTES: i32 = 16 << 20;
+static SOCKET_BUFFER_BYTES: i32 = 16 << 20;
 
 /// A remote address in the form the kernel takes, so that no conversion is paid per packet.
 #[derive(Clone, Copy)]
@@ -212,7 +212,8 @@ impl BatchSocket {
 
     /// Sends messages whose bytes lie in `arena`, at most [`SEND_BATCH`] per system call.
     pub(crate) fn send(&self, arena: &mut [u8], messages: &mut [Message]) -> SendOutcome {
-        let batch = &mut messages[..messages.len().min(SEND_BATCH)];
+        let count = messages.len().min(SEND_BATCH);
+        let batch = &mut messages[..count];
         // SAFETY: iovecs point into `arena` at ranges checked by the slice below, names into `batch`, control blocks
         // into a local array; all outlive the call. Control blocks are 24 bytes, CMSG_SPACE(2) on 64-bit Linux.
         unsafe {

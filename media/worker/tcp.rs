@@ -100,7 +100,7 @@ async fn serve(stream: TcpStream, remote: SocketAddr, connection: ConnectionId, 
     }
     worker.put(ConnectionInput::Closed { connection }).await?;
     // The worker drops the queue's sender, which ends the writer.
-    writing.await.ok()
+    writing.await.ok().flatten()
 }
 
 /// Reads one frame: 16-bit length, then as many bytes (RFC 4571 §2). `None` when the stream ends or a frame is larger

@@ -1,5 +1,6 @@
 //! The forwarding path: opened RTP in, sealed RTP in the arena out.
 
+use super::allocate::SourceRate;
 use super::track::Source;
 use super::{TICK, WorkerCore};
 use crate::command::MediaEvent;
@@ -60,7 +61,9 @@ impl WorkerCore {
         let known = self.peers[index].sources.get(accepted.stream).copied().flatten().filter(|_| !accepted.first);
         let Some((track, source)) = known.or_else(|| self.add_source(now, index, accepted)) else { return };
         let entry = &mut self.tracks[track];
-        entry.sources[source].history.insert(&accepted.source(packet));
+        let stored = accepted.source(packet);
+        entry.sources[source].rate.count(now, &stored);
+        entry.sources[source].history.insert(&stored);
         if accepted.restarted {
             entry.restart_source(source);
         }
@@ -93,7 +96,7 @@ impl WorkerCore {
                     layer: accepted.layer,
                     codec: accepted.codec,
                     history: History::new(entry.kind),
-                    bitrate_bps: 0,
+                    rate: SourceRate::default(),
                 });
                 entry.sources.len() - 1
             }
@@ -185,7 +188,7 @@ impl WorkerCore {
         let (Some(publisher), key) = (entry.publisher, entry.key) else { return };
         for layer in (0..8_u8).filter(|layer| layers & (1 << layer) != 0) {
             self.counters.key_frame_requests += 1;
-            self.peers[publisher].ingress.request_key_frame(key, layer);
+            self.peers[publisher].ingress.request_key_frame(now, key, layer);
         }
         if layers != 0 {
             let due = self.peers[publisher].wake_now(now);

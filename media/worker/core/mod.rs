@@ -14,8 +14,6 @@ mod snapshot;
 mod tick;
 mod track;
 
-#[cfg(test)]
-mod tests;
 
 use crate::command::{MediaEvent, PeerEnd};
 use crate::id::{Path, PeerId, RoomKey, TrackKey};
@@ -168,7 +166,10 @@ impl WorkerCore {
         }
         match ended {
             Some(end) => self.end_peer(index, Some(end)),
-            None => self.wake_by(self.peers[index].wake_now(now)),
+            None => {
+                let due = self.peers[index].wake_now(now);
+                self.wake_by(due);
+            }
         }
     }
 

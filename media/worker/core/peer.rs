@@ -2,7 +2,8 @@
 
 use super::{TICK, WorkerCore};
 use crate::codec::{ExtensionIds, SendSection};
-use crate::command::{MediaEvent, PeerEnd, Preference, Quality};
+use crate::command::{MediaEvent, PeerEnd, Preference};
+use crate::forward::quality::QualityJudge;
 use crate::id::{PeerId, RoomKey, TrackKey};
 use crate::ingress::Ingress;
 use crate::transport::Transport;
@@ -40,7 +41,9 @@ pub(super) struct Peer {
     pub(super) next_report: Instant,
     pub(super) next_allocation: Instant,
     pub(super) next_quality: Instant,
-    pub(super) quality: Option<Quality>,
+    pub(super) quality: QualityJudge,
+    /// Packets that the last judgement had counted as sent to the peer.
+    pub(super) judged_packets: u64,
     /// Loss that the peer last reported of what we send it.
     pub(super) reported_loss: Option<f32>,
 }
@@ -64,7 +67,8 @@ impl Peer {
             next_report: now,
             next_allocation: now,
             next_quality: now,
-            quality: None,
+            quality: QualityJudge::new(now),
+            judged_packets: 0,
             reported_loss: None,
         }
     }

@@ -68,7 +68,7 @@ impl WorkerCore {
         if entry.muted {
             subscription.pause();
         }
-        entry.subscribers.push(Subscriber { peer: index, codec, preference, subscription });
+        entry.subscribers.push(Subscriber { peer: index, codec, preference, subscription, congested: false });
         self.peers[index].subscriptions.push(SubscriptionRef { track, ssrc: section.ssrc, rtx_ssrc: section.rtx_ssrc });
     }
 

@@ -10,6 +10,8 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 const ALLOCATION_INTERVAL: Duration = Duration::from_millis(200);
 /// LiveKit's interval of connection quality.
 const QUALITY_INTERVAL: Duration = Duration::from_secs(5);
+/// Compounds that ingress may send in one tick; it stays due for the rest.
+const COMPOUNDS_PER_TICK: usize = 16;
 /// Sender reports in one compound packet; a further packet takes the rest.
 const REPORTS_PER_COMPOUND: usize = 31;
 
@@ -53,7 +55,7 @@ impl WorkerCore {
     fn tick_connected(&mut self, now: Instant, ntp: u64, index: usize, arena: &mut SendArena) {
         if self.peers[index].next_allocation <= now {
             self.peers[index].next_allocation = now + ALLOCATION_INTERVAL;
-            self.refresh_bitrates(index);
+            self.refresh_bitrates(now, index);
             self.allocate(now, index);
         }
         if self.peers[index].next_report <= now {
@@ -69,9 +71,12 @@ impl WorkerCore {
     /// Receiver reports, NACKs, transport-wide feedback and key-frame requests to a publisher.
     fn send_ingress_feedback(&mut self, now: Instant, index: usize, arena: &mut SendArena) {
         let mut rtcp = std::mem::take(&mut self.rtcp);
-        rtcp.clear();
-        self.peers[index].ingress.handle_timeout(now, &mut rtcp);
-        if !rtcp.is_empty() {
+        for _ in 0..COMPOUNDS_PER_TICK {
+            rtcp.clear();
+            self.peers[index].ingress.handle_timeout(now, &mut rtcp);
+            if rtcp.is_empty() {
+                break;
+            }
             self.send_rtcp(index, &mut rtcp, arena);
         }
         self.rtcp = rtcp;

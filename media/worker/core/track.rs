@@ -1,6 +1,7 @@
 //! Published tracks: their source layers with the payload history that all subscribers share, and the subscribers.
 
 use super::WorkerCore;
+use super::allocate::SourceRate;
 use crate::codec::{Codec, Kind, SendSection};
 use crate::command::Preference;
 use crate::egress::{History, Subscription};
@@ -11,8 +12,7 @@ pub(super) struct Source {
     pub(super) layer: u8,
     pub(super) codec: Codec,
     pub(super) history: History,
-    /// Bits per second, refreshed by the tick.
-    pub(super) bitrate_bps: u64,
+    pub(super) rate: SourceRate,
 }
 
 /// One subscription of a track.
@@ -23,6 +23,8 @@ pub(super) struct Subscriber {
     pub(super) codec: Option<Codec>,
     pub(super) preference: Preference,
     pub(super) subscription: Subscription,
+    /// Congestion has paused it.
+    pub(super) congested: bool,
 }
 
 /// One published track. It exists as long as somebody publishes or subscribes it.
@@ -58,11 +60,6 @@ impl Track {
         for subscriber in &mut self.subscribers {
             subscriber.subscription.source_restarted(layer);
         }
-    }
-
-    /// The source of one layer of one codec.
-    pub(super) fn source(&self, codec: Codec, layer: u8) -> Option<&Source> {
-        self.sources.iter().find(|source| source.codec == codec && source.layer == layer)
     }
 }
 
@@ -101,6 +98,8 @@ impl WorkerCore {
             entry.publisher = None;
             entry.sources.clear();
             entry.pending.clear();
+            let key = entry.key;
+            self.forget_meter(key);
         }
         self.forget_track_if_unused(track);
     }

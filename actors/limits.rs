@@ -1,0 +1,50 @@
+//! Every bound that is not configurable: what it is, why it is so large, and what happens beyond it.
+
+use std::time::Duration;
+
+/// How long a subscription to a track that nobody knows waits for it; then SubscriptionResponse SE_TRACK_NOTFOUND.
+pub(crate) const SUBSCRIPTION_WAIT: Duration = Duration::from_secs(10);
+/// Track sids that a client may have chosen or set without their tracks existing; beyond it the request is ignored.
+pub(crate) const TRACK_CHOICES_MAX: usize = 4_096;
+/// AddTracks of one client that wait for their section; LiveKit's number, beyond it LIMIT_EXCEEDED.
+pub(crate) const PENDING_TRACKS_MAX: usize = 20;
+/// How long reliable data is kept for participants that join or resume (LiveKit's 2 s).
+pub(crate) const RELIABLE_CACHE_AGE: Duration = Duration::from_secs(2);
+/// Reliable messages kept at most; beyond it the oldest goes first.
+pub(crate) const RELIABLE_CACHE_MESSAGES: usize = 2_048;
+/// Bytes of reliable messages kept at most; beyond it the oldest goes first.
+pub(crate) const RELIABLE_CACHE_BYTES: usize = 8 * 1024 * 1024;
+/// Nonces of user packets remembered per participant for duplicates; beyond it the oldest is forgotten.
+pub(crate) const NONCES_MAX: usize = 128;
+/// Data messages of one room that may wait in its mailbox; beyond it they are dropped and counted.
+pub(crate) const ROOM_DATA_WAITING_MAX: usize = 8_192;
+/// Destinations that one data message may name; beyond it the message is dropped.
+pub(crate) const DATA_DESTINATIONS_MAX: usize = 1_024;
+/// Connection quality is told this often, where it changed.
+pub(crate) const QUALITY_INTERVAL: Duration = Duration::from_secs(5);
+/// A changed number of participants is told this late.
+pub(crate) const ROOM_UPDATE_THROTTLE: Duration = Duration::from_secs(5);
+/// Interval of refresh tokens.
+pub(crate) const TOKEN_REFRESH_INTERVAL: Duration = Duration::from_secs(300);
+/// Least validity of a refresh token, in seconds.
+pub(crate) const TOKEN_VALIDITY_MIN_S: i64 = 600;
+/// A session whose primary peer never connected ends after this.
+pub(crate) const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// An unanswered offer means a broken session after this (the client's own limit is the same).
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+/// First negotiation after a quiet time waits this long for company.
+pub(crate) const NEGOTIATION_DEBOUNCE_FIRST: Duration = Duration::from_millis(10);
+/// Further negotiations keep this distance.
+pub(crate) const NEGOTIATION_DEBOUNCE_NEXT: Duration = Duration::from_millis(150);
+/// A client that closed its transport gets this long to close its WebSocket too.
+pub(crate) const PEER_CLOSED_GRACE: Duration = Duration::from_secs(5);
+/// Local preference of the first candidates, and its rise with each generation (livekit-compat §1.14).
+pub(crate) const LOCAL_PREFERENCE_STEP: u16 = 1_000;
+/// Largest ICE candidate text that is read; a longer one is counted and ignored.
+pub(crate) const CANDIDATE_BYTES_MAX: usize = 4 * 1024;
+/// Layers, codecs or features that one AddTrack may list; more are cut off.
+pub(crate) const TRACK_LIST_MAX: usize = 8;
+/// A client id or track name, in bytes; a longer one is refused.
+pub(crate) const TRACK_NAME_BYTES_MAX: usize = 1_024;
+/// How long an actor may take to answer the door.
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(5);

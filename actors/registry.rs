@@ -1,0 +1,72 @@
+//! Which actor a media-plane name or an actor id belongs to. Read by the router for every media event and by the
+//! supervisor when something died; the truth about rooms and participants stays in their actors.
+
+use crate::config::RoomsConfig;
+use crate::ids::Numbers;
+use crate::participant::ParticipantMessage;
+use crate::room::RoomMessage;
+use dashmap::DashMap;
+use ractor::{ActorId, ActorRef};
+use starling_media::command::MediaCommand;
+use starling_media::id::{PeerId, RoomKey};
+use starling_media::worker::{MediaPlane, SendCommandError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+/// What every actor of this node shares.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Arc<RoomsConfig>,
+    pub(crate) media: MediaPlane,
+    pub(crate) numbers: Numbers,
+    pub(crate) peers: DashMap<PeerId, PeerEntry>,
+    pub(crate) rooms: DashMap<RoomKey, RoomEntry>,
+    pub(crate) participants: DashMap<ActorId, ParticipantEntry>,
+}
+
+/// Whose peer it is.
+#[derive(Clone, Debug)]
+pub(crate) struct PeerEntry {
+    pub(crate) participant: ActorRef<ParticipantMessage>,
+    pub(crate) owner: ActorId,
+    pub(crate) room: RoomKey,
+    pub(crate) sid: String,
+    pub(crate) worker: usize,
+}
+
+/// A room's actor.
+#[derive(Clone, Debug)]
+pub(crate) struct RoomEntry {
+    pub(crate) actor: ActorRef<RoomMessage>,
+    pub(crate) data_waiting: Arc<AtomicUsize>,
+}
+
+/// A participant's actor.
+#[derive(Clone, Debug)]
+pub(crate) struct ParticipantEntry {
+    pub(crate) actor: ActorRef<ParticipantMessage>,
+    pub(crate) room: RoomKey,
+    pub(crate) sid: String,
+}
+
+impl Shared {
+    /// Hands a command to a worker and counts a refusal.
+    pub(crate) fn send(&self, worker: usize, command: MediaCommand) -> Result<(), SendCommandError> {
+        self.media.send(worker, command).inspect_err(|error| {
+            metrics::counter!("starling_actors_media_commands_refused_total").increment(1);
+            tracing::warn!(%error, "media command refused");
+        })
+    }
+
+    /// Closes every peer of a participant actor and forgets it.
+    pub(crate) fn forget_participant(&self, id: ActorId) -> Option<ParticipantEntry> {
+        let peers: Vec<(PeerId, usize)> =
+            self.peers.iter().filter(|entry| entry.owner == id).map(|entry| (*entry.key(), entry.worker)).collect();
+        for (peer, worker) in peers {
+            self.peers.remove(&peer);
+            // A full worker is counted by `send`; its consent timer ends the peer then.
+            let _ = self.send(worker, MediaCommand::ClosePeer { peer });
+        }
+        self.participants.remove(&id).map(|(_, entry)| entry)
+    }
+}

@@ -1,0 +1,284 @@
+//! Performs what a room decides.
+
+use crate::clock;
+use crate::error::JoinError;
+use crate::ids::Ids;
+use crate::participant::{ParticipantActor, ParticipantArguments, ParticipantMessage, Resume, ToParticipant};
+use crate::registry::{RoomEntry, Shared};
+use crate::room::message::{RoomCommand, RoomMessage};
+use crate::room::state::{RoomEffect, RoomState};
+use crate::session::{Join, SESSION_RESPONSES_MAX, Session, SessionInput};
+use crate::signal::{self, Message};
+use crate::snapshot::{ParticipantSnapshot, RoomSnapshot};
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
+use starling_media::id::RoomKey;
+use starling_protocol::livekit as lk;
+use starling_protocol::livekit::DisconnectReason;
+use starling_protocol::livekit::leave_request::Action;
+use starling_protocol::livekit::participant_info::State;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// The shell of [`RoomState`].
+#[derive(Debug)]
+pub(crate) struct RoomActor;
+
+/// What a room starts from.
+#[derive(Debug)]
+pub(crate) struct RoomArguments {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) key: RoomKey,
+    pub(crate) name: String,
+    pub(crate) worker: usize,
+    pub(crate) preset: Option<Box<lk::RoomConfiguration>>,
+    /// Parent of participants, so that they outlive a crashed room long enough to say goodbye.
+    pub(crate) supervisor: ActorCell,
+}
+
+/// A running room.
+#[derive(Debug)]
+pub(crate) struct RunningRoom {
+    state: RoomState,
+    shared: Arc<Shared>,
+    supervisor: ActorCell,
+    worker: usize,
+    participants: BTreeMap<String, ActorRef<ParticipantMessage>>,
+    timer: Option<(Instant, JoinHandle<()>)>,
+}
+
+impl Actor for RoomActor {
+    type Msg = RoomMessage;
+    type State = RunningRoom;
+    type Arguments = RoomArguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<RoomMessage>,
+        arguments: RoomArguments,
+    ) -> Result<RunningRoom, ActorProcessingErr> {
+        let RoomArguments { shared, key, name, worker, preset, supervisor } = arguments;
+        let state = RoomState::new(
+            Arc::clone(&shared.config),
+            key,
+            &name,
+            preset.as_deref(),
+            shared.numbers.clone(),
+            clock::calendar(),
+            Ids::random().seed(),
+        );
+        let entry = RoomEntry { actor: myself.clone(), data_waiting: Arc::new(AtomicUsize::new(0)) };
+        shared.rooms.insert(key, entry);
+        let mut room = RunningRoom { state, shared, supervisor, worker, participants: BTreeMap::new(), timer: None };
+        room.arm(&myself);
+        Ok(room)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<RoomMessage>,
+        message: RoomMessage,
+        room: &mut RunningRoom,
+    ) -> Result<(), ActorProcessingErr> {
+        let now = clock::now();
+        match message {
+            RoomMessage::Join { join, reply } => {
+                let answer = if join.parameters.reconnect {
+                    Ok(room.resume(&join))
+                } else {
+                    room.join(&join, &myself, now).await
+                };
+                // A caller that gave up drops its session, which the participant hears as a lost WebSocket.
+                let _ = reply.send(answer);
+            }
+            RoomMessage::Validate { join, reply } => {
+                let _ = reply.send(room.state.validate(&join));
+            }
+            RoomMessage::From { sid, message } => room.state.handle_participant(&sid, *message, now),
+            RoomMessage::Data { sid, channel, payload, admission } => {
+                drop(admission);
+                room.state.data_from(&sid, channel, &payload, now);
+            }
+            RoomMessage::ChannelOpened { sid, channel } => room.state.channel_opened(&sid, channel, now),
+            RoomMessage::Speakers { levels } => room.state.speakers(&levels),
+            RoomMessage::Api(command) => room.command(*command, now),
+            RoomMessage::Inspect { reply } => {
+                let _ = reply.send(room.snapshot());
+            }
+            RoomMessage::Wake => {
+                room.timer = None;
+                room.state.handle_timeout(now);
+            }
+            RoomMessage::Crash => {
+                assert!(!room.shared.config.test_faults, "crash asked for by a test");
+            }
+        }
+        room.perform(&myself);
+        room.arm(&myself);
+        Ok(())
+    }
+
+    async fn post_stop(
+        &self,
+        _myself: ActorRef<RoomMessage>,
+        room: &mut RunningRoom,
+    ) -> Result<(), ActorProcessingErr> {
+        if let Some((_, timer)) = room.timer.take() {
+            timer.abort();
+        }
+        Ok(())
+    }
+}
+
+impl RunningRoom {
+    async fn join(&mut self, join: &Join, myself: &ActorRef<RoomMessage>, now: Instant) -> Result<Session, JoinError> {
+        let joined = self.state.join(join, now)?;
+        let (output, responses) = mpsc::channel(SESSION_RESPONSES_MAX);
+        let sink = self.shared.numbers.next();
+        let sid = joined.sid.clone();
+        let first = signal::response(Message::Join((*joined.response).clone()));
+        let arguments = ParticipantArguments {
+            shared: Arc::clone(&self.shared),
+            room: myself.clone(),
+            worker: self.worker,
+            joined,
+            join: join.clone(),
+            sink,
+            output,
+        };
+        let spawned = Actor::spawn_linked(None, ParticipantActor, arguments, self.supervisor.clone()).await;
+        let Ok((actor, _)) = spawned else {
+            let message = crate::room::FromParticipant::Left { reason: DisconnectReason::JoinFailure };
+            self.state.handle_participant(&sid, message, now);
+            return Err(JoinError::Unavailable { reason: "participant cannot start" });
+        };
+        self.participants.insert(sid, actor.clone());
+        // What the room has to say of existing tracks comes first, so that the bundled offer is answered with them.
+        self.perform(myself);
+        let (add_tracks, offer) = (join.parameters.add_tracks.clone(), join.parameters.publisher_offer.clone());
+        // An actor that ended already says so by its session.
+        let _ = actor.cast(ParticipantMessage::Bundled { add_tracks, offer });
+        Ok(Session { first, requests: SessionInput::new(actor, sink), responses })
+    }
+
+    /// Gives the session a new WebSocket, or tells the client to start anew.
+    fn resume(&self, join: &Join) -> Session {
+        let (output, responses) = mpsc::channel(SESSION_RESPONSES_MAX);
+        let resumable = self.state.resume(join);
+        let found = resumable.and_then(|found| Some((self.participants.get(&found.sid)?.clone(), found)));
+        let Some((actor, found)) = found else { return refused_resume() };
+        let sink = self.shared.numbers.next();
+        let resume =
+            Resume { claims: join.claims.clone(), parameters: join.parameters.clone(), updates: found.updates };
+        let message = ParticipantMessage::Resumed { sink, output, resume: Box::new(resume) };
+        if actor.cast(message).is_err() {
+            return refused_resume();
+        }
+        let first = signal::response(Message::Reconnect(found.response));
+        Session { first, requests: SessionInput::new(actor, sink), responses }
+    }
+
+    fn command(&mut self, command: RoomCommand, now: Instant) {
+        match command {
+            RoomCommand::UpdateParticipant { identity, name, metadata, attributes, permission, reply } => {
+                let permission = permission.map(|permission| *permission);
+                let _ = reply.send(self.state.update_participant(&identity, name, metadata, attributes, permission));
+            }
+            RoomCommand::MuteTrack { identity, track_sid, muted, reply } => {
+                let _ = reply.send(self.state.mute_track(&identity, &track_sid, muted));
+            }
+            RoomCommand::RemoveParticipant { identity, reply } => {
+                let sid = self.state.identities.get(&identity).cloned();
+                if let Some(sid) = &sid {
+                    self.state.dismiss(sid, DisconnectReason::ParticipantRemoved, Action::Disconnect, now);
+                }
+                let _ = reply.send(sid.is_some());
+            }
+            RoomCommand::UpdateMetadata { metadata, reply } => {
+                let _ = reply.send(self.state.update_room_metadata(metadata));
+            }
+            RoomCommand::UpdateSubscriptions { identity, request, reply } => {
+                let sid = self.state.identities.get(&identity).cloned();
+                if let Some(sid) = &sid {
+                    self.state.update_subscription(sid, &request, now);
+                }
+                let _ = reply.send(sid.is_some());
+            }
+            RoomCommand::SendData { packet, channel } => self.state.send_data(&packet, channel, now),
+            RoomCommand::Close { reason } => self.state.close(reason),
+        }
+    }
+
+    fn perform(&mut self, myself: &ActorRef<RoomMessage>) {
+        while let Some(effect) = self.state.poll_effect() {
+            match effect {
+                RoomEffect::To { sid, message } => self.tell(&sid, message),
+                RoomEffect::Media(command) => {
+                    // A data message that finds its worker full is dropped; `send` counts it.
+                    let _ = self.shared.send(self.worker, command);
+                }
+                RoomEffect::Forget { sid } => {
+                    self.participants.remove(&sid);
+                }
+                RoomEffect::Closed => {
+                    self.shared.rooms.remove(&self.state.key);
+                    myself.stop(None);
+                }
+            }
+        }
+    }
+
+    fn tell(&self, sid: &str, message: Box<ToParticipant>) {
+        if let Some(actor) = self.participants.get(sid) {
+            // An actor that is ending tells so by `Left`.
+            let _ = actor.cast(ParticipantMessage::Room(message));
+        }
+    }
+
+    fn arm(&mut self, myself: &ActorRef<RoomMessage>) {
+        let next = self.state.poll_timeout();
+        if self.timer.as_ref().map(|(at, _)| *at) == next {
+            return;
+        }
+        if let Some((_, timer)) = self.timer.take() {
+            timer.abort();
+        }
+        self.timer = next.map(|at| {
+            let myself = myself.clone();
+            let timer = tokio::spawn(async move {
+                tokio::time::sleep_until(at.into()).await;
+                let _ = myself.cast(RoomMessage::Wake);
+            });
+            (at, timer)
+        });
+    }
+
+    fn snapshot(&self) -> RoomSnapshot {
+        let participants = self.state.members.values().map(|member| ParticipantSnapshot {
+            sid: member.info.sid.clone(),
+            identity: member.info.identity.clone(),
+            name: member.info.name.clone(),
+            state: State::try_from(member.info.state).unwrap_or_default().as_str_name().into(),
+            hidden: member.permission.hidden,
+            tracks: member.tracks.keys().cloned().collect(),
+            subscriptions: member.subscribed.keys().cloned().collect(),
+            joined_at_ms: member.info.joined_at_ms,
+        });
+        RoomSnapshot {
+            name: self.state.room.name.clone(),
+            sid: self.state.room.sid.clone(),
+            worker: self.worker,
+            participants: participants.collect(),
+        }
+    }
+}
+
+/// The session of a client whose resume is impossible: it hears that it has to join anew.
+pub(crate) fn refused_resume() -> Session {
+    let (_, responses) = mpsc::channel(1);
+    let first = signal::response(signal::leave(DisconnectReason::StateMismatch, Action::Reconnect));
+    Session { first, requests: SessionInput::ended(), responses }
+}

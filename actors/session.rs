@@ -1,0 +1,129 @@
+//! One signalling session as the WebSocket side sees it: requests in, responses out, both bounded.
+
+use crate::participant::ParticipantMessage;
+use ractor::ActorRef;
+use starling_protocol::join::JoinParameters;
+use starling_protocol::livekit as lk;
+use starling_protocol::token::Claims;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::mpsc;
+
+/// Requests of one session that may wait in its actor's mailbox; beyond it `send` refuses and the WebSocket side
+/// should close: no honest client has this many unanswered.
+pub const SESSION_REQUESTS_MAX: usize = 512;
+/// Responses that may wait for a slow WebSocket; beyond it the session's WebSocket is closed (the SDK resumes).
+pub const SESSION_RESPONSES_MAX: usize = 1_024;
+
+/// A client that asks to join or to resume.
+#[derive(Clone, Debug)]
+pub struct Join {
+    /// The verified claims of its token.
+    pub claims: Claims,
+    /// What it said of itself.
+    pub parameters: JoinParameters,
+    /// Where it comes from.
+    pub remote: SocketAddr,
+}
+
+/// An accepted join or resume (or its `leave`, when a resume is impossible).
+#[derive(Debug)]
+pub struct Session {
+    /// The first message: `join`, `reconnect` or `leave`; after a `leave` nothing else comes.
+    pub first: Box<lk::SignalResponse>,
+    /// Where the client's requests go.
+    pub requests: SessionInput,
+    /// What is to be sent to the client; ends when the session is over or was taken over by a resume.
+    pub responses: mpsc::Receiver<SessionOutput>,
+}
+
+/// One thing to do on the WebSocket.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SessionOutput {
+    /// Send this.
+    Signal(Box<lk::SignalResponse>),
+    /// Close with code 1000.
+    Close,
+}
+
+/// A request was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// The client sends faster than its session can handle.
+    #[error("{SESSION_REQUESTS_MAX} signal requests are waiting")]
+    Busy,
+    /// The session is over.
+    #[error("session has ended")]
+    Ended,
+}
+
+/// The way of a client's requests into its participant actor. Dropping it says that the WebSocket is gone.
+#[derive(Debug)]
+pub struct SessionInput {
+    actor: Option<ActorRef<ParticipantMessage>>,
+    sink: u64,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl SessionInput {
+    /// The input of session `sink` of a participant.
+    pub(crate) fn new(actor: ActorRef<ParticipantMessage>, sink: u64) -> Self {
+        Self { actor: Some(actor), sink, waiting: Arc::default() }
+    }
+
+    /// The input of a session that was refused.
+    pub(crate) fn ended() -> Self {
+        Self { actor: None, sink: 0, waiting: Arc::default() }
+    }
+
+    /// Hands over one request.
+    ///
+    /// # Errors
+    /// [`SessionError`] when too many wait or the session is over.
+    pub fn send(&self, request: lk::SignalRequest) -> Result<(), SessionError> {
+        let actor = self.actor.as_ref().ok_or(SessionError::Ended)?;
+        if self.waiting.fetch_add(1, Ordering::AcqRel) >= SESSION_REQUESTS_MAX {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            return Err(SessionError::Busy);
+        }
+        let admission = Admission(Arc::clone(&self.waiting));
+        actor
+            .cast(ParticipantMessage::Request { sink: self.sink, request: Box::new(request), admission })
+            .map_err(|_| SessionError::Ended)
+    }
+
+    /// Says that the WebSocket is gone.
+    pub fn closed(self) {
+        drop(self);
+    }
+}
+
+impl Drop for SessionInput {
+    fn drop(&mut self) {
+        if let Some(actor) = &self.actor {
+            let _ = actor.cast(ParticipantMessage::SinkClosed { sink: self.sink });
+        }
+    }
+}
+
+/// One occupied place in front of a mailbox; dropping it frees the place.
+#[derive(Debug)]
+pub(crate) struct Admission(Arc<AtomicUsize>);
+
+impl Admission {
+    /// Takes a place, or `None` when `limit` are taken.
+    pub(crate) fn take(places: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+        if places.fetch_add(1, Ordering::AcqRel) >= limit {
+            places.fetch_sub(1, Ordering::AcqRel);
+            return None;
+        }
+        Some(Self(Arc::clone(places)))
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,154 @@
+//! Makes rooms and hears deaths.
+
+use crate::error::JoinError;
+use crate::participant::ParticipantMessage;
+use crate::placement::PlacementMessage;
+use crate::registry::Shared;
+use crate::room::{FromParticipant, RoomActor, RoomArguments, RoomCommand, RoomMessage};
+use crate::supervisor::message::SupervisorMessage;
+use crate::supervisor::state::{RoomSlot, SupervisorState};
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent};
+use starling_media::id::RoomKey;
+use starling_protocol::livekit as lk;
+use starling_protocol::livekit::DisconnectReason;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(crate) struct SupervisorActor;
+
+/// What the supervisor starts from.
+#[derive(Debug)]
+pub(crate) struct SupervisorArguments {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) placement: ActorRef<PlacementMessage>,
+}
+
+/// The running supervisor.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    state: SupervisorState,
+    shared: Arc<Shared>,
+    placement: ActorRef<PlacementMessage>,
+}
+
+impl Actor for SupervisorActor {
+    type Msg = SupervisorMessage;
+    type State = Supervisor;
+    type Arguments = SupervisorArguments;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<SupervisorMessage>,
+        arguments: SupervisorArguments,
+    ) -> Result<Supervisor, ActorProcessingErr> {
+        let SupervisorArguments { shared, placement } = arguments;
+        Ok(Supervisor { state: SupervisorState::default(), shared, placement })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<SupervisorMessage>,
+        message: SupervisorMessage,
+        supervisor: &mut Supervisor,
+    ) -> Result<(), ActorProcessingErr> {
+        // Callers that gave up need no answer.
+        match message {
+            SupervisorMessage::Room { name, create, preset, reply } => {
+                let _ = reply.send(supervisor.room(&name, create, preset, &myself).await);
+            }
+            SupervisorMessage::Rooms { reply } => {
+                let rooms = supervisor.state.rooms.iter().map(|(name, slot)| (name.clone(), slot.actor.clone()));
+                let _ = reply.send(rooms.collect());
+            }
+            SupervisorMessage::Shutdown { reply } => {
+                supervisor.state.is_closing = true;
+                for slot in supervisor.state.rooms.values() {
+                    let close = RoomCommand::Close { reason: DisconnectReason::ServerShutdown };
+                    let _ = slot.actor.cast(RoomMessage::Api(Box::new(close)));
+                }
+                let _ = reply.send(());
+            }
+        }
+        Ok(())
+    }
+
+    /// A death never spreads: the default of ractor would end the supervisor too.
+    async fn handle_supervisor_evt(
+        &self,
+        _myself: ActorRef<SupervisorMessage>,
+        event: SupervisionEvent,
+        supervisor: &mut Supervisor,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorTerminated(cell, _, _) => supervisor.died(cell.get_id(), None),
+            SupervisionEvent::ActorFailed(cell, error) => supervisor.died(cell.get_id(), Some(&error.to_string())),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Supervisor {
+    async fn room(
+        &mut self,
+        name: &str,
+        create: bool,
+        preset: Option<Box<lk::RoomConfiguration>>,
+        myself: &ActorRef<SupervisorMessage>,
+    ) -> Result<ActorRef<RoomMessage>, JoinError> {
+        if self.state.is_closing {
+            return Err(JoinError::Unavailable { reason: "node is shutting down" });
+        }
+        if let Some(slot) = self.state.rooms.get(name) {
+            if matches!(slot.actor.get_status(), ActorStatus::Running | ActorStatus::Upgrading | ActorStatus::Starting)
+            {
+                return Ok(slot.actor.clone());
+            }
+            let id = slot.actor.get_id();
+            self.died(id, None);
+        }
+        if !create {
+            return Err(JoinError::RoomNotFound);
+        }
+        let key = self.shared.numbers.room();
+        let worker = self.state.next_worker(self.shared.media.worker_count());
+        let arguments = RoomArguments {
+            shared: Arc::clone(&self.shared),
+            key,
+            name: name.into(),
+            worker,
+            preset,
+            supervisor: myself.get_cell(),
+        };
+        let spawned = Actor::spawn_linked(None, RoomActor, arguments, myself.get_cell()).await;
+        let (actor, _) = spawned.map_err(|_| JoinError::Unavailable { reason: "room cannot start" })?;
+        self.state.rooms.insert(name.into(), RoomSlot { key, actor: actor.clone() });
+        Ok(actor)
+    }
+
+    /// A room or a participant is gone, on purpose or by a bug; what it leaves behind is cleaned up.
+    fn died(&mut self, id: ActorId, failure: Option<&str>) {
+        if let Some(failure) = failure {
+            metrics::counter!("starling_actors_failures_total").increment(1);
+            tracing::error!(%failure, "actor failed");
+        }
+        if let Some((name, slot)) = self.state.remove(id) {
+            self.shared.rooms.remove(&slot.key);
+            // Placement lives as long as the supervisor.
+            let _ = self.placement.cast(PlacementMessage::Ended { room: name });
+            self.end_participants_of(slot.key);
+        } else if let Some(entry) = self.shared.forget_participant(id)
+            && let Some(room) = self.shared.rooms.get(&entry.room)
+        {
+            let message = Box::new(FromParticipant::Left { reason: DisconnectReason::UnknownReason });
+            let _ = room.actor.cast(RoomMessage::From { sid: entry.sid, message });
+        }
+    }
+
+    /// Those who were in a room that failed join anew; after a regular end nobody is left.
+    fn end_participants_of(&self, room: RoomKey) {
+        for entry in self.shared.participants.iter().filter(|entry| entry.room == room) {
+            let _ = entry.actor.cast(ParticipantMessage::RoomFailed);
+        }
+    }
+}

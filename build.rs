@@ -1,0 +1,9 @@
+//! Sees to it that a change of the built pages rebuilds the binary that embeds them.
+#![expect(clippy::print_stdout, reason = "cargo reads instructions from there")]
+
+fn main() -> std::io::Result<()> {
+    // An absent folder would make cargo rebuild every time.
+    std::fs::create_dir_all("admin-ui/dist")?;
+    println!("cargo:rerun-if-changed=admin-ui/dist");
+    Ok(())
+}

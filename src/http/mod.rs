@@ -1,0 +1,132 @@
+//! The route table, one line per route, and what every handler knows.
+
+mod access;
+mod assets;
+mod development;
+mod operator;
+mod rate;
+mod session;
+mod signal;
+
+#[cfg(test)]
+mod tests;
+
+use crate::config::Config;
+use crate::rooms::Door;
+use axum::Router;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use metrics_exporter_prometheus::PrometheusHandle;
+use starling_media::worker::MediaPlane;
+use starling_protocol::keys::KeyRing;
+use starling_protocol::limits::Limits;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::mpsc;
+
+/// What every handler knows.
+#[derive(Debug)]
+pub struct HttpState {
+    pub(crate) door: Arc<dyn Door>,
+    pub(crate) media: MediaPlane,
+    pub(crate) keys: Arc<KeyRing>,
+    pub(crate) limits: Limits,
+    pub(crate) development: bool,
+    pub(crate) test_switches: bool,
+    pub(crate) metrics: Option<PrometheusHandle>,
+    pub(crate) metrics_user: String,
+    pub(crate) metrics_password: starling_protocol::keys::Secret,
+    pub(crate) ready: AtomicBool,
+    /// Every WebSocket holds a clone; the node waits at its end until all are gone.
+    pub(crate) session_guard: std::sync::Mutex<Option<mpsc::Sender<()>>>,
+}
+
+impl HttpState {
+    /// The state of one node, and the receiver that ends when its last WebSocket has.
+    #[must_use]
+    pub fn new(
+        config: &Config,
+        door: Arc<dyn Door>,
+        media: MediaPlane,
+        metrics: Option<PrometheusHandle>,
+    ) -> (Arc<Self>, mpsc::Receiver<()>) {
+        let (guard, all_gone) = mpsc::channel(1);
+        let state = Self {
+            door,
+            media,
+            keys: Arc::new(config.keys.clone()),
+            limits: config.limit.clone(),
+            development: config.development,
+            test_switches: config.test_switches,
+            metrics,
+            metrics_user: config.prometheus.username.clone(),
+            metrics_password: config.prometheus.password.clone(),
+            ready: AtomicBool::new(true),
+            session_guard: std::sync::Mutex::new(Some(guard)),
+        };
+        (Arc::new(state), all_gone)
+    }
+
+    /// Refuses further sessions.
+    pub fn stop(&self) {
+        self.ready.store(false, Ordering::Release);
+        if let Ok(mut guard) = self.session_guard.lock() {
+            *guard = None;
+        }
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn new_session_guard(&self) -> Option<mpsc::Sender<()>> {
+        self.session_guard.lock().ok().and_then(|guard| guard.clone())
+    }
+}
+
+/// The routes of the main port.
+pub fn router(state: Arc<HttpState>) -> Router {
+    let mut router = Router::new()
+        .route("/", get(operator::health))
+        .route("/rtc", any(signal::dual_peer))
+        .route("/rtc/v1", any(signal::single_peer))
+        .route("/rtc/validate", any(signal::validate_dual_peer))
+        .route("/rtc/v1/validate", any(signal::validate_single_peer))
+        .route("/live", get(operator::live))
+        .route("/ready", get(operator::ready))
+        .route("/debug/rooms", get(operator::rooms))
+        .route("/meet", get(assets::meet))
+        .route("/meet/", get(assets::meet))
+        .route("/admin", get(assets::admin))
+        .route("/admin/", get(assets::admin))
+        .route("/admin/{*path}", get(assets::admin))
+        .route("/assets/{*path}", get(assets::file));
+    if state.development {
+        router = router
+            .route("/metrics", get(operator::metrics))
+            .route("/meet/token", get(development::token_by_query).post(development::token_by_body));
+    }
+    if state.test_switches {
+        router = router.route("/debug/impair", axum::routing::post(development::impair));
+    }
+    router.with_state(state)
+}
+
+/// The routes of the metrics port.
+pub fn metrics_router(state: Arc<HttpState>) -> Router {
+    Router::new().route("/metrics", get(operator::metrics)).with_state(state)
+}
+
+/// A plain-text answer, as LiveKit's errors are.
+pub(crate) fn text(status: StatusCode, body: impl Into<String>) -> Response {
+    (status, [(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))], body.into())
+        .into_response()
+}
+
+/// A JSON answer.
+pub(crate) fn json(status: StatusCode, body: &serde_json::Value) -> Response {
+    let content_type = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    (status, [content_type, (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], body.to_string())
+        .into_response()
+}

@@ -1,0 +1,3 @@
+import { codecStory } from '../lib/codec.mjs';
+
+export default codecStory('h264', 'video/H264');

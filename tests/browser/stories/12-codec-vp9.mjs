@@ -1,0 +1,3 @@
+import { codecStory } from '../lib/codec.mjs';
+
+export default codecStory('vp9', 'video/VP9');
