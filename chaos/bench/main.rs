@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments)?,
         Command::Ramp(arguments) => run::ramp(&arguments)?,
-        Command::Join(arguments) => join::run(arguments)?,
+        Command::Join(arguments) => join::run(&arguments)?,
         Command::SfuStarling(arguments) => {
             pin(arguments.core)?;
             sfu_starling::run(announce)?;
