@@ -159,7 +159,6 @@ impl<B: Deref<Target = [u8]>> GsoBatch<B> {
         self.queue.push((destination_key, to, datagram));
     }
 
-
     pub(crate) fn flush(&mut self, socket: &UdpSocket) {
         self.queue.sort_by_key(|entry| entry.0);
         let runs = self.runs();
@@ -204,7 +203,8 @@ impl<B: Deref<Target = [u8]>> GsoBatch<B> {
             for (index, run) in runs.iter().enumerate() {
                 let first_vector = vectors.len();
                 for (_, _, datagram) in &self.queue[run.start..run.start + run.count] {
-                    vectors.push(libc::iovec { iov_base: datagram.as_ptr().cast_mut().cast(), iov_len: datagram.len() });
+                    vectors
+                        .push(libc::iovec { iov_base: datagram.as_ptr().cast_mut().cast(), iov_len: datagram.len() });
                 }
                 names[index] = to_name(self.queue[run.start].1);
                 let header = &mut messages[index].msg_hdr;

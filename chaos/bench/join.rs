@@ -71,8 +71,8 @@ pub(crate) fn run(arguments: &JoinArguments) -> Result<(), Box<dyn Error>> {
     let mut times = runtime.block_on(join_all(arguments, &url)).map_err(|error| error as Box<dyn Error>)?;
     times.sort_unstable();
     let percentile = |share: f64| {
-        let index = (times.len() as f64 * share) as usize;
-        times.get(index.min(times.len().saturating_sub(1))).copied().unwrap_or_default().as_secs_f64() * 1e3
+        let rank = (times.len() as f64 * share).ceil() as usize;
+        times.get(rank.saturating_sub(1)).copied().unwrap_or_default().as_secs_f64() * 1e3
     };
     let line = format!(
         "\nJoin, WebSocket opened → primary connection up, {} joins into one room with {:?} clients on this machine: \
@@ -121,8 +121,7 @@ async fn join_all(arguments: &JoinArguments, url: &str) -> Result<Vec<Duration>,
 fn token(arguments: &JoinArguments, index: usize) -> Result<String, Failure> {
     let now_s = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
     let video = VideoGrants { room_join: true, room: "bench".into(), ..VideoGrants::default() };
-    let claims =
-        Claims { sub: format!("bench-{index}"), exp: now_s + TOKEN_SECONDS, video, ..Claims::default() };
+    let claims = Claims { sub: format!("bench-{index}"), exp: now_s + TOKEN_SECONDS, video, ..Claims::default() };
     Ok(sign(&claims, &arguments.api_key, &Secret::new(&arguments.api_secret))?)
 }
 
@@ -205,7 +204,9 @@ impl Participant {
     async fn on_signal(&mut self, message: signal_response::Message) -> Result<bool, Failure> {
         match message {
             signal_response::Message::Offer(offer) => {
-                let answer = self.rtc.sdp_api().accept_offer(SdpOffer::from_sdp_string(&offer.sdp)?)?;
+                // str0m waits as DTLS server where it may; every browser starts the handshake, and so do the SDKs.
+                let offered = offer.sdp.replace("a=setup:actpass", "a=setup:passive");
+                let answer = self.rtc.sdp_api().accept_offer(SdpOffer::from_sdp_string(&offered)?)?;
                 let answer = proto::SessionDescription {
                     r#type: "answer".into(),
                     sdp: answer.to_sdp_string(),
@@ -244,7 +245,9 @@ impl Node {
         // A free port: 0 would be LiveKit's "off".
         let udp_port = std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut command = Command::new(binary);
-        command.args(["--dev", "--port=0", "--set=rtc.tcp_port=0"]).arg(format!("--udp-port={udp_port}"));
+        // ICE-lite said aloud: the webrtc crate resolves no role conflict, it believes the description.
+        let settings = ["--set=rtc.tcp_port=0", "--set=rtc.use_ice_lite=true"];
+        command.args(["--dev", "--port=0"]).args(settings).arg(format!("--udp-port={udp_port}"));
         command.arg("--ports-file").arg(&ports);
         let process = command.stdout(Stdio::null()).spawn()?;
         let mut node = Self { process, url: String::new() };

@@ -15,8 +15,11 @@ use std::time::{Duration, Instant};
 const HEADER_BYTES: usize = 512;
 /// Bytes received of every other datagram.
 const WHOLE_BYTES: usize = 2048;
-/// Silence before and after a measured window, so that nothing is in flight at its edges.
-const DRAIN: Duration = Duration::from_millis(200);
+/// Before and after a measured window nothing is sent until nothing has arrived for so long: what a busy machine delays
+/// is late, not lost.
+const QUIET: Duration = Duration::from_millis(150);
+/// Longest wait for quiet.
+const DRAIN_MAX: Duration = Duration::from_secs(3);
 /// Longest wait for all connections.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often every client is looked at for its timers.
@@ -168,6 +171,23 @@ impl Load {
         }
     }
 
+    fn drain(&mut self) {
+        let end = Instant::now() + DRAIN_MAX;
+        let mut arrived = self.arrived();
+        loop {
+            self.drive_for(QUIET);
+            let before = std::mem::replace(&mut arrived, self.arrived());
+            if arrived == before || Instant::now() > end {
+                return;
+            }
+        }
+    }
+
+    /// Media packets of all subscribers since the start of the window.
+    fn arrived(&self) -> u64 {
+        self.clients.iter().map(|client| client.received.media).sum()
+    }
+
     fn send_for(&mut self, time: Duration, pace: &mut Pace) {
         let end = Instant::now() + time;
         pace.next = Instant::now();
@@ -180,7 +200,7 @@ impl Load {
         let interval = Duration::from_nanos(1_000_000_000 * arguments.burst / rate);
         let mut pace = Pace { next: Instant::now(), interval, burst: arguments.burst, sent: 0 };
         self.send_for(Duration::from_secs_f64(arguments.warm), &mut pace);
-        self.drive_for(DRAIN);
+        self.drain();
         for client in &mut self.clients {
             client.received = crate::client::Received::default();
         }
@@ -191,11 +211,11 @@ impl Load {
         let seconds = start.elapsed().as_secs_f64();
         let sfu_end = usage(arguments.sfu_pid);
         let load_end = usage(std::process::id());
-        self.drive_for(DRAIN);
+        self.drain();
         // What was still in flight at the end is paid for as well.
         let sfu_drained = usage(arguments.sfu_pid);
 
-        let received: u64 = self.clients.iter().map(|client| client.received.media).sum();
+        let received = self.arrived();
         let expected = pace.sent * arguments.subscribers as u64;
         let mut delays: Vec<u64> = Vec::new();
         for client in &mut self.clients {
@@ -203,8 +223,8 @@ impl Load {
         }
         delays.sort_unstable();
         let percentile = |share: f64| {
-            let index = ((delays.len() as f64 * share) as usize).min(delays.len().saturating_sub(1));
-            delays.get(index).map_or(0.0, |delay| *delay as f64 / 1e3)
+            let rank = (delays.len() as f64 * share).ceil() as usize;
+            delays.get(rank.saturating_sub(1)).map_or(0.0, |delay| *delay as f64 / 1e3)
         };
         let cpu_ns = |from: Usage, to: Usage| (to.cpu_ns.saturating_sub(from.cpu_ns)) as f64;
         Window {

@@ -1,7 +1,11 @@
 //! `starling-bench`: what a forwarded packet, a subscriber and a join cost, beside str0m's forwarder in the same run.
 //!
 //! `run` starts a forwarder and the load as processes of their own, each on its core, and prints a table.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks through its standard streams")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool talks through its standard streams"
+)]
 
 mod batch;
 mod client;

@@ -78,8 +78,7 @@ pub(crate) fn run(arguments: &RunArguments) -> io::Result<()> {
         for forwarder in &arguments.forwarders {
             let figures = report.figures(*forwarder);
             for (rate, whole) in [(150, arguments.subscribers), (1000, arguments.subscribers.min(10))] {
-                let setting =
-                    Setting { rates: &[rate], whole, seconds: arguments.seconds(), stop_at_loss: false };
+                let setting = Setting { rates: &[rate], whole, seconds: arguments.seconds(), stop_at_loss: false };
                 let windows = measure(*forwarder, arguments, setting)?;
                 eprintln!("round {} {:?} {rate}/s: {:?}", round + 1, forwarder, windows);
                 if rate == 150 { &mut figures.slow } else { &mut figures.fast }.extend(windows);
@@ -144,8 +143,7 @@ fn start(arguments: &[String]) -> io::Result<(Process, impl BufRead + use<>)> {
 }
 
 fn measure(forwarder: Forwarder, arguments: &RunArguments, setting: Setting<'_>) -> io::Result<Vec<Window>> {
-    let (sfu, mut announcement) =
-        start(&[forwarder.subcommand().into(), "--core".into(), SFU_CORE.to_string()])?;
+    let (sfu, mut announcement) = start(&[forwarder.subcommand().into(), "--core".into(), SFU_CORE.to_string()])?;
     let mut signal = String::new();
     announcement.read_line(&mut signal)?;
     let rates: Vec<String> = setting.rates.iter().map(u64::to_string).collect();

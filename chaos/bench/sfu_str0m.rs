@@ -169,11 +169,10 @@ impl Forwarder {
             let mut direct = peer.rtc.direct_api();
             let Some(stream) = direct.stream_tx_by_mid(mid, None) else { continue };
             for packet in &packets {
-                let write =
-                    RtpWrite::new(peer.pt, packet.seq_no, packet.header.timestamp, now, packet.payload.clone())
-                        .marker(packet.header.marker)
-                        .ext_vals(ExtensionValues::default())
-                        .nackable(true);
+                let write = RtpWrite::new(peer.pt, packet.seq_no, packet.header.timestamp, now, packet.payload.clone())
+                    .marker(packet.header.marker)
+                    .ext_vals(ExtensionValues::default())
+                    .nackable(true);
                 stream.write_rtp(write);
             }
             self.drain(index);

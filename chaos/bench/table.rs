@@ -78,13 +78,7 @@ impl Report {
         vec![
             row("CPU per forwarded packet, 1000/s in", "µs", "≤ 2.0 and ≤ 0.65 ×", 2, fast(|w| w.cpu_us_per_packet)),
             row("CPU per forwarded packet, 150/s in", "µs", "≤ 3.2", 2, slow(|w| w.cpu_us_per_packet)),
-            row(
-                "highest lossless rate, one core",
-                "packets/s",
-                "≥ 500 000",
-                0,
-                self.both(Figures::highest_lossless),
-            ),
+            row("highest lossless rate, one core", "packets/s", "≥ 500 000", 0, self.both(Figures::highest_lossless)),
             row("memory per subscriber, 1000/s in", "kB", "≤ 80", 0, fast(|w| w.rss_kb_per_subscriber)),
             row("memory per subscriber, 150/s in", "kB", "", 0, slow(|w| w.rss_kb_per_subscriber)),
             row("added latency p50, 1000/s in", "µs", "", 0, fast(|w| w.delay_p50_us)),
@@ -104,7 +98,8 @@ impl Report {
 
 impl Row {
     fn markdown(&self) -> String {
-        let value = |value: Option<f64>| value.map_or("–".into(), |value| format!("{value:.*} {}", self.digits, self.unit));
+        let value =
+            |value: Option<f64>| value.map_or("–".into(), |value| format!("{value:.*} {}", self.digits, self.unit));
         let [starling, str0m] = self.values;
         let ratio = match (starling, str0m) {
             (Some(starling), Some(str0m)) if str0m > 0.0 && self.unit != "%" => format!("{:.2} ×", starling / str0m),
