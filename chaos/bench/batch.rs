@@ -108,7 +108,7 @@ impl ReceiveBatch {
     /// Receives what waits, at most `bytes_max` of each datagram; returns the number of datagrams.
     pub(crate) fn receive(&mut self, socket: &UdpSocket, bytes_max: usize) -> usize {
         // SAFETY: every pointer leads into `self` or this frame, and both outlive the call.
-        let count = unsafe {
+        unsafe {
             let mut vectors: [libc::iovec; RECEIVE_BATCH] = zeroed();
             let mut messages: [libc::mmsghdr; RECEIVE_BATCH] = zeroed();
             for index in 0..RECEIVE_BATCH {
@@ -128,8 +128,7 @@ impl ReceiveBatch {
                 *length = message.msg_len as usize;
             }
             count
-        };
-        count
+        }
     }
 
     /// A received datagram and where it came from.
