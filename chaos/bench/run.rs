@@ -12,8 +12,8 @@ use std::process::{Child, Command, Stdio};
 const SFU_CORE: usize = 0;
 const LOAD_CORE: usize = 1;
 /// Rates of the ramp, packets per second in.
-const RAMP: [u64; 16] =
-    [1600, 2000, 2400, 2800, 3200, 3600, 4000, 4400, 4800, 5000, 5400, 5800, 6200, 6600, 7000, 7600];
+const RAMP: [u64; 18] =
+    [1600, 2000, 2400, 2800, 3200, 3600, 4000, 4400, 4800, 5000, 5400, 5800, 6200, 6600, 7000, 7600, 8200, 9000];
 
 /// How the measurement is made.
 #[derive(Args, Clone, Debug)]
