@@ -33,6 +33,8 @@ pub const HANDSHAKE_RECORDS: usize = 200;
 pub const HANDSHAKE_ERRORS: u32 = 8;
 /// Handshake datagrams that are looked at after completion: they only ask for our last flight again.
 pub const LATE_HANDSHAKE_DATAGRAMS: u32 = 32;
+/// Datagrams held until the peer's fingerprint is known: a hello in two fragments, and its repeat.
+pub const EARLY_DATAGRAMS: usize = 4;
 /// First repeat of an unanswered flight; doubles up to [`FLIGHT_REPEAT_MAX`].
 pub const FLIGHT_REPEAT: Duration = Duration::from_millis(100);
 /// Longest interval between repeats of a flight.
