@@ -150,6 +150,14 @@ impl Ice {
         &self.local.ufrag
     }
 
+    pub(super) fn local_ufrags(&self) -> impl Iterator<Item = &str> {
+        self.previous.iter().chain([&self.local]).map(|credentials| credentials.ufrag.as_str())
+    }
+
+    pub(super) fn path_heard(&self, path: Path) -> Option<Instant> {
+        self.paths.iter().find(|known| known.path == path).map(|known| known.last)
+    }
+
     pub(super) fn restart(&mut self, local: IceCredentials) {
         let before = std::mem::replace(&mut self.local, local);
         // After a second restart without a nomination the peer still uses the first ones.
