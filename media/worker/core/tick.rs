@@ -71,6 +71,7 @@ impl WorkerCore {
     /// Receiver reports, NACKs, transport-wide feedback and key-frame requests to a publisher.
     fn send_ingress_feedback(&mut self, now: Instant, index: usize, arena: &mut SendArena) {
         let mut rtcp = std::mem::take(&mut self.rtcp);
+        let requests = self.peers[index].ingress.counters().key_frame_requests;
         for _ in 0..COMPOUNDS_PER_TICK {
             rtcp.clear();
             self.peers[index].ingress.handle_timeout(now, &mut rtcp);
@@ -79,6 +80,7 @@ impl WorkerCore {
             }
             self.send_rtcp(index, &mut rtcp, arena);
         }
+        self.counters.key_frame_requests += self.peers[index].ingress.counters().key_frame_requests - requests;
         self.rtcp = rtcp;
     }
 

@@ -54,6 +54,20 @@ impl Track {
         }
     }
 
+    /// Stops or resumes the forwarding to every subscriber.
+    pub(super) fn set_muted(&mut self, muted: bool) {
+        if std::mem::replace(&mut self.muted, muted) == muted {
+            return;
+        }
+        for subscriber in &mut self.subscribers {
+            if muted {
+                subscriber.subscription.pause();
+            } else {
+                subscriber.subscription.resume();
+            }
+        }
+    }
+
     /// A source counts anew: numbers that subscribers mapped to the old ones end.
     pub(super) fn restart_source(&mut self, source: usize) {
         let layer = self.sources[source].layer;
