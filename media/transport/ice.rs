@@ -205,6 +205,9 @@ impl Ice {
         let reply = Writer::new(MessageType::Success, request.transaction).xor_mapped_address(path.remote());
         self.out.push_back((path, reply.finish(&password)));
         if self.controlling {
+            if current {
+                self.previous = None;
+            }
             self.reconsider(now, path, current);
         } else if request.use_candidate && (current || self.selected.is_none()) {
             self.select(path, current);
@@ -228,14 +231,14 @@ impl Ice {
 
     /// The controlling side moves when its path is gone or of an older generation.
     fn reconsider(&mut self, now: Instant, path: Path, current: bool) {
-        if !current || self.selected == Some(path) && self.nominated || self.next_round.is_some() {
+        if self.next_round.is_some() || self.selected == Some(path) && (self.nominated || !current) {
             return;
         }
         let silent = |selected: Path| {
             let last = self.paths.iter().find(|known| known.path == selected).map(|known| known.last);
             last.is_none_or(|last| now.saturating_duration_since(last) >= limits::SILENT_PATH)
         };
-        if !self.nominated || self.selected.is_none_or(silent) {
+        if current && !self.nominated || self.selected.is_none_or(silent) {
             self.nominate(now, vec![path]);
         }
     }
@@ -265,7 +268,8 @@ impl Ice {
             self.requests.clear();
         }
         if request.controlling && self.controlling {
-            self.select(path, true);
+            // An answer does not tell whether the peer knows our new credentials: only its own check does.
+            self.select(path, self.previous.is_none());
         }
         Some(())
     }
