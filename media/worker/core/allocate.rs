@@ -108,9 +108,8 @@ impl SourceRate {
 impl Track {
     /// What flows of the subscriber's codec.
     fn layers_for(&self, subscriber: &Subscriber) -> SourceLayers {
-        let sources = || {
-            self.sources.iter().filter(|source| subscriber.codec.is_none_or(|codec| codec == source.codec))
-        };
+        let sources =
+            || self.sources.iter().filter(|source| subscriber.codec.is_none_or(|codec| codec == source.codec));
         let newest = sources().filter_map(|source| source.rate.last_packet).max();
         let flows = |at: Option<Instant>| match (at, newest) {
             (Some(at), Some(newest)) => newest.saturating_duration_since(at) < FLOWING,
@@ -244,11 +243,7 @@ impl WorkerCore {
         }
         let Some(audio) = self.rooms.get_mut(&room) else { return };
         if audio.meters.len() < METERS_MAX || audio.meters.contains_key(&track) {
-            audio
-                .meters
-                .entry(track)
-                .or_insert_with(|| SpeakerMeter::new(now))
-                .observe(level, AUDIO_PACKET_MS, now);
+            audio.meters.entry(track).or_insert_with(|| SpeakerMeter::new(now)).observe(level, AUDIO_PACKET_MS, now);
         }
     }
 

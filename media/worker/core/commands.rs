@@ -120,13 +120,7 @@ impl WorkerCore {
         }
     }
 
-    fn set_receivers(
-        &mut self,
-        now: Instant,
-        index: usize,
-        extensions: ExtensionIds,
-        sections: Vec<ReceiveSection>,
-    ) {
+    fn set_receivers(&mut self, now: Instant, index: usize, extensions: ExtensionIds, sections: Vec<ReceiveSection>) {
         let ended: Vec<usize> = self
             .tracks
             .iter()

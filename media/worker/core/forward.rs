@@ -103,7 +103,8 @@ impl WorkerCore {
         }
         entry.pending.push((source as u8, accepted.sequence));
         self.forwarding.since.get_or_insert(now);
-        self.forwarding.complete |= accepted.marker || accepted.recovered || !is_video(accepted) || entry.pending.len() >= BATCH;
+        self.forwarding.complete |=
+            accepted.marker || accepted.recovered || !is_video(accepted) || entry.pending.len() >= BATCH;
     }
 
     /// Files a new stream of a published track as a source layer.

@@ -45,9 +45,10 @@ impl WorkerCore {
             .iter()
             .filter_map(|reference| {
                 let track = self.tracks.get(reference.track)?;
-                track.subscribers.iter().find(|subscriber| {
-                    subscriber.peer == index && subscriber.subscription.ssrc() == reference.ssrc
-                })
+                track
+                    .subscribers
+                    .iter()
+                    .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == reference.ssrc)
             })
             .map(|subscriber| subscriber.subscription.export())
             .collect();

@@ -132,9 +132,9 @@ impl WorkerCore {
         }
         let class = classify(datagram);
         let peer = match class {
-            DatagramClass::Stun => local_ufrag(datagram)
-                .and_then(|ufrag| self.by_ufrag.get(ufrag))
-                .or_else(|| self.by_path.get(&path)),
+            DatagramClass::Stun => {
+                local_ufrag(datagram).and_then(|ufrag| self.by_ufrag.get(ufrag)).or_else(|| self.by_path.get(&path))
+            }
             DatagramClass::Dtls | DatagramClass::Rtp | DatagramClass::Rtcp => self.by_path.get(&path),
             DatagramClass::Unknown => None,
         };

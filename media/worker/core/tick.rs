@@ -22,8 +22,7 @@ impl WorkerCore {
         if self.next_tick.is_none_or(|tick| tick > now) {
             return;
         }
-        let due: Vec<usize> =
-            self.peers.iter().filter(|(_, peer)| peer.due <= now).map(|(index, _)| index).collect();
+        let due: Vec<usize> = self.peers.iter().filter(|(_, peer)| peer.due <= now).map(|(index, _)| index).collect();
         for index in due {
             if self.peers.contains(index) {
                 self.tick_peer(now, ntp, index, arena);
@@ -91,9 +90,10 @@ impl WorkerCore {
             rtcp.clear();
             for reference in batch {
                 let subscriber = self.tracks.get_mut(reference.track).and_then(|track| {
-                    track.subscribers.iter_mut().find(|subscriber| {
-                        subscriber.peer == index && subscriber.subscription.ssrc() == reference.ssrc
-                    })
+                    track
+                        .subscribers
+                        .iter_mut()
+                        .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == reference.ssrc)
                 });
                 if let Some(subscriber) = subscriber {
                     subscriber.subscription.sender_report(now, ntp, &mut rtcp);

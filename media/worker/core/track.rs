@@ -99,9 +99,7 @@ impl WorkerCore {
     /// Takes a subscription off a track.
     pub(super) fn remove_subscriber(&mut self, track: usize, peer: usize, ssrc: u32) {
         if let Some(entry) = self.tracks.get_mut(track) {
-            entry.subscribers.retain(|subscriber| {
-                subscriber.peer != peer || subscriber.subscription.ssrc() != ssrc
-            });
+            entry.subscribers.retain(|subscriber| subscriber.peer != peer || subscriber.subscription.ssrc() != ssrc);
         }
         self.forget_track_if_unused(track);
     }
@@ -119,10 +117,8 @@ impl WorkerCore {
     }
 
     fn forget_track_if_unused(&mut self, track: usize) {
-        let unused = self
-            .tracks
-            .get(track)
-            .is_some_and(|entry| entry.publisher.is_none() && entry.subscribers.is_empty());
+        let unused =
+            self.tracks.get(track).is_some_and(|entry| entry.publisher.is_none() && entry.subscribers.is_empty());
         if unused {
             let entry = self.tracks.remove(track);
             self.track_by_key.remove(&entry.key);

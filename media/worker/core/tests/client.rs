@@ -89,7 +89,14 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(now: Instant, start: Instant, peer: PeerId, room: RoomKey, address: SocketAddr, node: usize) -> Self {
+    pub(super) fn new(
+        now: Instant,
+        start: Instant,
+        peer: PeerId,
+        room: RoomKey,
+        address: SocketAddr,
+        node: usize,
+    ) -> Self {
         let credentials = |name: &str| IceCredentials {
             ufrag: format!("{name}{}", peer.0),
             pwd: format!("{name}-{}-password-of-24-chars", peer.0),

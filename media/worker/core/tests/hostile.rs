@@ -145,7 +145,11 @@ fn a_participant_that_forges_the_address_of_another_does_not_take_its_path() {
         world.inject(0, victim, testing::probe([round; 12], &name, &password));
         world.run(10);
     }
-    assert_eq!(world.nodes[0].core.by_path.values().filter(|owner| **owner == 1).count(), 1, "the victim keeps its path");
+    assert_eq!(
+        world.nodes[0].core.by_path.values().filter(|owner| **owner == 1).count(),
+        1,
+        "the victim keeps its path"
+    );
     let video = world.clients[1].of(TrackKey(11)).len();
     let reports = world.clients[0].told.receiver_reports;
     world.run(2_000);
@@ -178,5 +182,67 @@ fn oversized_and_empty_datagrams_are_counted_drops() {
         }
         world.inject(0, from, Vec::new());
     }
+    assert_undisturbed(&mut world);
+}
+
+#[test]
+fn a_participant_that_seals_garbage_harms_nobody_else() {
+    let mut world = meeting(77);
+    world.join(0, 1, false);
+    assert!(world.run_until(5_000, |world| world.clients[2].srtp.is_some()));
+    world.publish_video(2, 12, &VIDEO_LAYERS);
+    world.subscribe(1, 12, Kind::Video);
+    world.subscribe(2, 11, Kind::Video);
+    world.run(1_000);
+    let sealer = world.clients[2].srtp.as_ref().unwrap().sealer();
+    let (from, own) = (world.clients[2].address, world.clients[2].senders[0].ssrc);
+    let targets: Vec<(u32, u64)> = world.clients[2].streams.iter().map(|it| (it.ssrc, it.index + 10)).collect();
+    world.clients[2].streams.clear();
+    for round in 0..20_000_u64 {
+        let (ssrc, first) = targets[world.random.random_range(0..targets.len())];
+        let (ssrc, pt) = if world.random.random_bool(0.3) { (ssrc + 0x10_0000, 97) } else { (ssrc, 96) };
+        let index = first + round + world.random.random_range(0..50);
+        let mut packet = vec![0x90 | (world.random.random::<u8>() & 0x20), world.random.random::<u8>() & 0x80 | pt];
+        packet.extend_from_slice(&(index as u16).to_be_bytes());
+        packet.extend_from_slice(&world.random.random::<u32>().to_be_bytes());
+        packet.extend_from_slice(&ssrc.to_be_bytes());
+        let profile = if world.random.random_bool(0.5) { [0xbe, 0xde] } else { [0x10, 0x00] };
+        let words = world.random.random_range(0..8_u8);
+        packet.extend_from_slice(&profile);
+        packet.extend_from_slice(&[0, words]);
+        packet.extend((0..usize::from(words) * 4).map(|_| world.random.random::<u8>()));
+        let header = packet.len();
+        let mut payload =
+            crate::egress::testing::vp8_payload(true, round as u16, round as u8, 0, round % 9 == 0, &[1; 40]);
+        for _ in 0..world.random.random_range(0..4) {
+            let at = world.random.random_range(0..payload.len().min(12));
+            payload[at] = world.random.random();
+        }
+        payload.truncate(world.random.random_range(0..=payload.len()));
+        packet.append(&mut payload);
+        packet.resize(packet.len() + sealer.overhead(), 0);
+        sealer.seal(&mut packet, header, index);
+        world.inject(0, from, packet);
+        if round % 10 == 0 {
+            let mut rtcp = Vec::new();
+            crate::packet::rtcp::sender_report(&mut rtcp, own, round << 40, 1, (1, 1), Some("x"));
+            crate::packet::rtcp::nack(&mut rtcp, 1, own, &[round as u16, 9, 700]);
+            crate::packet::rtcp::remb(&mut rtcp, 1, round, &[own]);
+            crate::packet::rtcp::fir(&mut rtcp, 1, own, round as u8);
+            for _ in 0..world.random.random_range(0..6) {
+                let at = world.random.random_range(0..rtcp.len());
+                rtcp[at] = world.random.random();
+            }
+            rtcp[..4].copy_from_slice(&[0x80, 200, 0, 6]);
+            world.clients[2].send_rtcp(rtcp);
+            world.step();
+        }
+    }
+    world.run(500);
+    let layers = world.inspect(0).peer_details[2].layers.len();
+    assert!(layers <= 3, "{layers}");
+    assert!(world.nodes[0].core.tracks.iter().all(|(_, track)| track.sources.len() <= 3));
+    world.unsubscribe(1, 12);
+    world.run(3_000);
     assert_undisturbed(&mut world);
 }

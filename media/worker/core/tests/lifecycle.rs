@@ -78,9 +78,7 @@ fn a_silent_client_ends_after_the_consent_time() {
     assert!(!world.has(|event| matches!(event, MediaEvent::PeerEnded { .. })));
     world.run(5_000);
     let peer = world.clients[0].peer;
-    let ended = |event: &&MediaEvent| {
-        matches!(event, MediaEvent::PeerEnded { peer: of, end: PeerEnd::ConsentExpired } if *of == peer)
-    };
+    let ended = |event: &&MediaEvent| matches!(event, MediaEvent::PeerEnded { peer: of, end: PeerEnd::ConsentExpired } if *of == peer);
     assert_eq!(world.events.iter().filter(ended).count(), 1);
     assert_eq!(world.inspect(0).peers, 1);
     world.close(1);
@@ -116,7 +114,8 @@ fn two_hundred_random_rounds_leave_nothing_behind() {
             }
             8 if !live.is_empty() => {
                 let client = live[world.random.random_range(0..live.len())];
-                let tracks: Vec<TrackKey> = world.clients[client].receivers.iter().map(|section| section.track).collect();
+                let tracks: Vec<TrackKey> =
+                    world.clients[client].receivers.iter().map(|section| section.track).collect();
                 if let Some(track) = tracks.first() {
                     world.unpublish(client, track.0);
                 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 fn five_per_cent_loss_on_the_way_in_leaves_all_layers_whole() {
     let mut world = World::new(21);
     world.connected(2);
-    world.pipes[0].0 = world::Pipe { loss: 0.05, jitter: Duration::from_millis(8), duplicate: 0.02, ..Default::default() };
+    world.pipes[0].0 =
+        world::Pipe { loss: 0.05, jitter: Duration::from_millis(8), duplicate: 0.02, ..Default::default() };
     world.publish_video(0, 11, &VIDEO_LAYERS);
     world.subscribe(1, 11, Kind::Video);
     world.run(10_000);
@@ -36,7 +37,8 @@ fn five_per_cent_loss_on_the_way_out_is_repaired_by_rtx() {
     world.publish_audio(0, 10);
     world.subscribe(1, 11, Kind::Video);
     world.subscribe(1, 10, Kind::Audio);
-    world.pipes[1].1 = world::Pipe { loss: 0.05, jitter: Duration::from_millis(8), duplicate: 0.02, ..Default::default() };
+    world.pipes[1].1 =
+        world::Pipe { loss: 0.05, jitter: Duration::from_millis(8), duplicate: 0.02, ..Default::default() };
     world.run(10_000);
     world.pipes[1].1.loss = 0.0;
     world.run(500);

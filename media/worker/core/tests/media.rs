@@ -235,7 +235,8 @@ fn data_reaches_everybody_named_on_both_kinds_of_channel() {
     for _ in 0..4 {
         world.join(0, 1, true);
     }
-    let opened = |world: &World| world.events.iter().filter(|event| matches!(event, MediaEvent::ChannelOpen { .. })).count();
+    let opened =
+        |world: &World| world.events.iter().filter(|event| matches!(event, MediaEvent::ChannelOpen { .. })).count();
     assert!(world.run_until(10_000, |world| opened(world) == 12));
     world.send_data(0, &[1, 2], Channel::Reliable, b"to two");
     world.send_data(0, &[0, 1, 2, 3], Channel::Lossy, b"to all");
@@ -248,5 +249,9 @@ fn data_reaches_everybody_named_on_both_kinds_of_channel() {
     let now = world.now;
     testing::write_channel(&mut world.clients[3].dtls, now, 1, b"up");
     world.run(300);
-    assert!(world.has(|event| matches!(event, MediaEvent::Data { channel: Channel::Reliable, payload, .. } if payload == "up")));
+    assert!(
+        world.has(
+            |event| matches!(event, MediaEvent::Data { channel: Channel::Reliable, payload, .. } if payload == "up")
+        )
+    );
 }

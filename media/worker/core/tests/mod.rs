@@ -13,7 +13,7 @@ mod sender;
 mod world;
 
 use client::Received;
-use world::{World, VIDEO_LAYERS};
+use world::{VIDEO_LAYERS, World};
 
 /// Packets of one subscription in the order of their numbers.
 fn in_order(received: &[Received]) -> Vec<&Received> {

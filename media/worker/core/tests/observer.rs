@@ -89,7 +89,11 @@ impl Observer {
             header.ssrc
         );
         let outcome = srtp.open_rtp(&mut opened, header.length);
-        assert!(matches!(outcome, Ok(_) | Err(SrtpError::Replayed)), "ssrc {:#x} index {index}: {outcome:?}", header.ssrc);
+        assert!(
+            matches!(outcome, Ok(_) | Err(SrtpError::Replayed)),
+            "ssrc {:#x} index {index}: {outcome:?}",
+            header.ssrc
+        );
         self.highest.insert(header.ssrc, highest.map_or(index, |highest| highest.max(index)));
     }
 }

@@ -317,7 +317,8 @@ impl World {
 
     /// Moves clients to another node, all at once: subscribers find the tracks of publishers moved with them.
     pub(super) fn move_all(&mut self, clients: &[usize], node: usize) {
-        let states: Vec<Vec<u8>> = clients.iter().map(|client| self.export(*client).expect("an established peer")).collect();
+        let states: Vec<Vec<u8>> =
+            clients.iter().map(|client| self.export(*client).expect("an established peer")).collect();
         for (client, state) in clients.iter().zip(states) {
             self.import(*client, node, state);
         }
