@@ -36,7 +36,7 @@ fn stranger(number: u32) -> SocketAddr {
 }
 
 /// Datagrams as they pass the wire in a live meeting, of every class.
-fn samples(world: &mut World) -> Vec<Vec<u8>> {
+fn samples(world: &World) -> Vec<Vec<u8>> {
     let mut samples = Vec::new();
     let name = format!("{}:{}", world.clients[1].remote.ufrag, world.clients[1].local.ufrag);
     samples.push(testing::check([9; 12], &name, "wrong password", false));
@@ -60,7 +60,7 @@ fn samples(world: &mut World) -> Vec<Vec<u8>> {
 #[test]
 fn mutated_datagrams_of_every_class_from_everywhere_change_nothing() {
     let mut world = meeting(71);
-    let samples = samples(&mut world);
+    let samples = samples(&world);
     let refused = world.inspect(0).datagrams_refused;
     let victims = [world.clients[0].address, world.clients[1].address];
     for round in 0..20_000_u32 {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::codec::Kind;
 use crate::command::{MediaEvent, PeerEnd};
-use crate::id::TrackKey;
+use crate::id::{ConnectionId, Path, TrackKey};
 use rand::Rng;
 
 #[test]
@@ -63,6 +63,29 @@ fn a_rebound_address_is_followed_at_the_next_check() {
     assert_eq!(moved, 2);
     world.run(60_000);
     assert_eq!(world.inspect(0).paths, 2, "the old addresses are forgotten");
+}
+
+#[test]
+fn the_path_over_a_closed_tcp_connection_is_left_at_once() {
+    let mut world = World::new(46);
+    world.connected(2);
+    world.publish_audio(0, 10);
+    world.subscribe(1, 10, Kind::Audio);
+    world.run(500);
+    let (client, now) = (&world.clients[1], world.now);
+    let connection = ConnectionId(7);
+    let path = Path::Tcp { connection, remote: ([192, 0, 2, 9], 4_000).into() };
+    let name = format!("{}:{}", client.remote.ufrag, client.local.ufrag);
+    let mut check = crate::transport::testing::check([1; 12], &name, &client.remote.pwd, false);
+    let world::Node { core, arena } = &mut world.nodes[0];
+    core.handle_datagram(now, path, &mut check, arena);
+    assert_eq!(core.by_path.get(&path), Some(&1));
+    arena.take_captured();
+    core.close_connection(now, connection, arena);
+    assert_eq!(core.by_path.get(&path), None);
+    let heard = world.clients[1].received.len();
+    world.run(500);
+    assert!(world.clients[1].received.len() >= heard + 23, "media is back on the UDP path");
 }
 
 #[test]

@@ -137,7 +137,7 @@ impl World {
 
     fn ntp(&self) -> u64 {
         let since = self.now - self.start;
-        (3_900_000_000 + since.as_secs()) << 32 | (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000
+        ((3_900_000_000 + since.as_secs()) << 32) | ((u64::from(since.subsec_nanos()) << 32) / 1_000_000_000)
     }
 
     pub(super) fn command(&mut self, node: usize, command: MediaCommand) {
@@ -300,7 +300,7 @@ impl World {
     }
 
     pub(super) fn export(&mut self, client: usize) -> Option<Vec<u8>> {
-        let (peer, node) = (self.clients[client].peer, self.home[client].expect("a home"));
+        let (peer, node) = (self.clients[client].peer, self.home[client]?);
         let (reply, mut answer) = oneshot::channel();
         self.command(node, MediaCommand::ExportPeer { peer, reply });
         self.home[client] = None;
