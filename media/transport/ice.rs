@@ -159,6 +159,14 @@ impl Ice {
         &self.local.ufrag
     }
 
+    pub(super) fn local_ufrags(&self) -> impl Iterator<Item = &str> {
+        self.previous.iter().chain([&self.local]).map(|credentials| credentials.ufrag.as_str())
+    }
+
+    pub(super) fn path_heard(&self, path: Path) -> Option<Instant> {
+        self.paths.iter().find(|known| known.path == path).map(|known| known.last)
+    }
+
     pub(super) fn restart(&mut self, local: IceCredentials) {
         let before = std::mem::replace(&mut self.local, local);
         // After a second restart without a nomination the peer still uses the first ones.
@@ -206,6 +214,9 @@ impl Ice {
         let reply = Writer::new(MessageType::Success, request.transaction).xor_mapped_address(path.remote());
         self.out.push_back((path, reply.finish(&password)));
         if self.controlling {
+            if current {
+                self.previous = None;
+            }
             self.reconsider(now, path, current);
         } else if request.use_candidate && (current || self.selected.is_none()) {
             self.select(path, current);
@@ -232,7 +243,7 @@ impl Ice {
 
     /// The controlling side moves when its path is gone or of an older generation.
     fn reconsider(&mut self, now: Instant, path: Path, current: bool) {
-        if !current || self.selected == Some(path) && self.nominated || self.next_round.is_some() {
+        if self.next_round.is_some() || self.selected == Some(path) && (self.nominated || !current) {
             return;
         }
         let silent = |selected: Path| {
@@ -240,7 +251,7 @@ impl Ice {
             last.is_none_or(|last| now.saturating_duration_since(last) >= limits::SILENT_PATH)
         };
         let slow = |selected: Path| matches!((selected, path), (Path::Tcp { .. }, Path::Udp { .. }));
-        if !self.nominated || self.selected.is_none_or(|selected| silent(selected) || slow(selected)) {
+        if current && !self.nominated || self.selected.is_none_or(|selected| silent(selected) || slow(selected)) {
             self.nominate(now, vec![path]);
         }
     }
@@ -270,7 +281,8 @@ impl Ice {
             self.requests.clear();
         }
         if request.controlling && self.controlling {
-            self.select(path, true);
+            // An answer does not tell whether the peer knows our new credentials: only its own check does.
+            self.select(path, self.previous.is_none());
         }
         Some(())
     }

@@ -261,6 +261,17 @@ impl Transport {
         self.ice.local_ufrag()
     }
 
+    /// Every local user name fragment whose checks count: the present one, and the one before until a nomination.
+    pub fn local_ufrags(&self) -> impl Iterator<Item = &str> {
+        self.ice.local_ufrags()
+    }
+
+    /// When a path last carried an authentic message.
+    #[must_use]
+    pub fn path_heard(&self, path: Path) -> Option<Instant> {
+        self.ice.path_heard(path)
+    }
+
     /// Whether media can flow.
     #[must_use]
     pub fn is_connected(&self) -> bool {
@@ -401,3 +412,5 @@ mod handover_test;
 mod peer_test;
 #[cfg(test)]
 mod session_test;
+#[cfg(test)]
+pub(crate) mod testing;

@@ -26,7 +26,8 @@ pub fn mapped_address(answer: &[u8], transaction: &[u8; 12]) -> Option<SocketAdd
         return None;
     }
     while let Some((head, rest)) = attributes.split_at_checked(4) {
-        let (kind, length) = (u16::from_be_bytes([head[0], head[1]]), usize::from(u16::from_be_bytes([head[2], head[3]])));
+        let (kind, length) =
+            (u16::from_be_bytes([head[0], head[1]]), usize::from(u16::from_be_bytes([head[2], head[3]])));
         let value = rest.get(..length)?;
         if kind == XOR_MAPPED_ADDRESS {
             return xor_address(value, &header[4..]);

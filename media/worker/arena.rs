@@ -73,6 +73,9 @@ pub(crate) struct SendArena {
     message_sockets: Vec<u8>,
     impairment: Option<(Impairment, SmallRng)>,
     counters: ArenaCounters,
+    /// Datagrams that a test takes in place of the kernel.
+    #[cfg(test)]
+    captured: Option<Vec<(Destination, Vec<u8>)>>,
 }
 
 impl SendArena {
@@ -86,7 +89,21 @@ impl SendArena {
             message_sockets: Vec::with_capacity(1024),
             impairment: None,
             counters: ArenaCounters::default(),
+            #[cfg(test)]
+            captured: None,
         }
+    }
+
+    /// An arena without sockets that keeps what is sent.
+    #[cfg(test)]
+    pub(crate) fn capturing() -> Self {
+        Self { captured: Some(Vec::new()), ..Self::new(Vec::new()) }
+    }
+
+    /// Takes what was sent since the last call, in order.
+    #[cfg(test)]
+    pub(crate) fn take_captured(&mut self) -> Vec<(Destination, Vec<u8>)> {
+        self.captured.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     pub(crate) fn sockets(&self) -> &[BatchSocket] {
@@ -95,6 +112,10 @@ impl SendArena {
 
     /// Number of sockets, for whoever has to name them all.
     pub(crate) fn socket_count(&self) -> u8 {
+        #[cfg(test)]
+        if self.captured.is_some() {
+            return 1;
+        }
         self.sockets.len().min(usize::from(u8::MAX)) as u8
     }
 
@@ -128,6 +149,13 @@ impl SendArena {
     #[inline]
     pub(crate) fn take(&mut self, destination: &Destination, length: usize) {
         if self.impairment.is_some() && self.drops(length) {
+            return;
+        }
+        #[cfg(test)]
+        if let Some(captured) = &mut self.captured {
+            captured.push((*destination, self.buffer[self.position..self.position + length].to_vec()));
+            self.counters.datagrams += 1;
+            self.counters.bytes += length as u64;
             return;
         }
         let (socket, to) = match destination {

@@ -80,7 +80,10 @@ impl EventLoop {
         for _ in 0..INPUTS_PER_TURN {
             match self.connections.try_recv() {
                 Ok(ConnectionInput::Opened { connection, writer }) => self.arena.open_connection(connection, writer),
-                Ok(ConnectionInput::Closed { connection }) => self.arena.close_connection(connection),
+                Ok(ConnectionInput::Closed { connection }) => {
+                    self.arena.close_connection(connection);
+                    self.core.close_connection(Instant::now(), connection, &mut self.arena);
+                }
                 Ok(ConnectionInput::Datagram { connection, remote, mut datagram }) => {
                     let path = Path::Tcp { connection, remote };
                     self.core.handle_datagram(Instant::now(), path, &mut datagram, &mut self.arena);

@@ -84,7 +84,12 @@ pub(crate) async fn accept(listener: TcpListener, workers: Arc<Vec<ConnectionSin
     }
 }
 
-async fn serve(stream: TcpStream, remote: SocketAddr, connection: ConnectionId, workers: &[ConnectionSink]) -> Option<()> {
+async fn serve(
+    stream: TcpStream,
+    remote: SocketAddr,
+    connection: ConnectionId,
+    workers: &[ConnectionSink],
+) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let (mut reader, writer) = stream.into_split();
     let first = tokio::time::timeout(FIRST_FRAME_TIME, read_frame(&mut reader)).await.ok()??;

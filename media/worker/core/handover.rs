@@ -1,6 +1,7 @@
 //! Export and import of an established peer: everything that another worker, process or node needs to go on with the
 //! same ICE credentials, keys, SSRCs and numbering (handover.md §5).
 
+use super::commands::ufrags;
 use super::peer::Peer;
 use super::track::Subscriber;
 use super::{PeerLink, WorkerCore};
@@ -29,6 +30,8 @@ struct PeerState {
     link: Option<LinkState>,
     preferences: Vec<(TrackKey, Preference)>,
     muted: Vec<TrackKey>,
+    /// Every SSRC ever sealed under, also of subscriptions that are gone.
+    spent_ssrcs: Vec<u32>,
 }
 
 impl WorkerCore {
@@ -42,9 +45,10 @@ impl WorkerCore {
             .iter()
             .filter_map(|reference| {
                 let track = self.tracks.get(reference.track)?;
-                track.subscribers.iter().find(|subscriber| {
-                    subscriber.peer == index && subscriber.subscription.ssrc() == reference.ssrc
-                })
+                track
+                    .subscribers
+                    .iter()
+                    .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == reference.ssrc)
             })
             .map(|subscriber| subscriber.subscription.export())
             .collect();
@@ -54,9 +58,10 @@ impl WorkerCore {
             ingress: peer.ingress.export(now),
             senders: (peer.send_extensions, peer.senders.clone()),
             subscriptions,
-            link: self.links[index].as_ref().map(PeerLink::export),
+            link: self.links[index].as_ref().map(PeerLink::export).or(peer.imported_link),
             preferences: peer.preferences.iter().map(|(track, preference)| (*track, *preference)).collect(),
             muted: peer.muted.clone(),
+            spent_ssrcs: peer.spent_ssrcs.iter().copied().collect(),
         };
         let bytes = rmp_serde::to_vec_named(&state).ok();
         self.end_peer(index, None);
@@ -85,17 +90,20 @@ impl WorkerCore {
         // A planned hand-over: the exporter has stopped before it answered, so nothing has to be burnt.
         let transport = Transport::import(state.transport, now, ImportMargins::default())
             .map_err(|error| format!("peer state: {error}"))?;
-        let ufrag = transport.local_ufrag().as_bytes().into();
-        let mut peer = Peer::new(id, room, transport, ufrag, now);
+        let ufrags = ufrags(&transport);
+        let mut peer = Peer::new(id, room, transport, ufrags, now);
         peer.ingress = Ingress::import(now, state.ingress).map_err(|error| format!("peer state: {error}"))?;
         peer.preferences = state.preferences.into_iter().collect();
         peer.muted = state.muted;
+        peer.imported_link = state.link;
+        // Subscriptions that go on take their SSRCs again; no other may.
+        let going_on = |ssrc: &u32| state.subscriptions.iter().any(|it| it.ssrc() == *ssrc || it.rtx_ssrc() == *ssrc);
+        peer.spent_ssrcs = state.spent_ssrcs.into_iter().filter(|ssrc| !going_on(ssrc)).collect();
         let index = self.insert_peer(peer, now);
         self.adopt_receivers(index);
         let (extensions, sections) = state.senders;
         self.set_senders(now, index, extensions, sections);
         self.adopt_subscriptions(now, index, state.subscriptions);
-        self.adopt_link(now, index, state.link);
         self.take_over(now, index, arena);
         Ok(())
     }
@@ -104,6 +112,11 @@ impl WorkerCore {
     fn take_over(&mut self, now: Instant, index: usize, arena: &mut SendArena) {
         for socket in 0..arena.socket_count() {
             self.peers[index].transport.take_over(now, socket);
+        }
+        // The answers do not name the peer. The exporter has seen every one of these addresses prove itself.
+        while let Some((path, datagram)) = self.peers[index].transport.poll_transmit() {
+            self.bind_path(now, index, path);
+            arena.send(path, &datagram);
         }
         self.pump(now, index, arena);
     }
@@ -114,7 +127,7 @@ impl WorkerCore {
             let muted = self.peers[index].muted.contains(&section.track);
             let entry = &mut self.tracks[track];
             entry.publisher = Some(index);
-            entry.muted = muted;
+            entry.set_muted(muted);
         }
     }
 
@@ -125,23 +138,28 @@ impl WorkerCore {
             let Some(reference) = references.iter().find(|reference| reference.ssrc == ssrc) else { continue };
             let Some(section) = self.peers[index].senders.iter().find(|section| section.ssrc == ssrc) else { continue };
             let imported = Subscription::import(section, state, 0, now);
+            let muted = self.tracks[reference.track].muted;
             let subscribers = &mut self.tracks[reference.track].subscribers;
             let subscriber = subscribers.iter_mut().find(|subscriber: &&mut Subscriber| {
                 subscriber.peer == index && subscriber.subscription.ssrc() == ssrc
             });
             match (imported, subscriber) {
-                (Ok(imported), Some(subscriber)) => subscriber.subscription = imported,
+                (Ok(mut imported), Some(subscriber)) => {
+                    // The track may have been muted or unmuted since the export.
+                    if muted {
+                        imported.pause();
+                    } else {
+                        imported.resume();
+                    }
+                    subscriber.subscription = imported;
+                }
                 // Numbering from the start would repeat indices: the subscription must not send at all.
-                (Err(_), _) => self.remove_subscriber(reference.track, index, ssrc),
+                (Err(_), _) => {
+                    self.peers[index].subscriptions.retain(|reference| reference.ssrc != ssrc);
+                    self.remove_subscriber(reference.track, index, ssrc);
+                }
                 (Ok(_), None) => {}
             }
-        }
-    }
-
-    fn adopt_link(&mut self, now: Instant, index: usize, state: Option<LinkState>) {
-        self.open_link(now, index);
-        if let (Some(link), Some(state)) = (self.links[index].as_mut(), state) {
-            link.import(state, now);
         }
     }
 }

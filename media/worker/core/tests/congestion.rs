@@ -1,0 +1,50 @@
+//! A thin link: the estimate lowers the layer before the queue overflows, and finds the way back.
+
+use super::*;
+use crate::codec::Kind;
+use crate::command::MediaEvent;
+
+fn thin(allow_pause: bool, rate: u64) -> World {
+    let mut world = World::with(31, 1, |config| config.allow_pause = allow_pause);
+    world.connected(2);
+    world.publish_video(0, 11, &VIDEO_LAYERS);
+    world.subscribe(1, 11, Kind::Video);
+    world.run(5_000);
+    assert_eq!(world.clients[1].received.last().unwrap().layer(), 2, "a wide link carries the best layer");
+    world.pipes[1].1.rate = Some(rate);
+    world.pipes[1].1.queue = std::time::Duration::from_millis(600);
+    world
+}
+
+#[test]
+fn a_link_of_400_kbit_lowers_the_layer_and_recovers() {
+    let mut world = thin(false, 400_000);
+    world.run(4_000);
+    assert_eq!(world.clients[1].received.last().unwrap().layer(), 0, "128 of 400 kbit/s");
+    let (dropped, carried) = (world.pipes[1].1.dropped, world.pipes[1].1.carried);
+    world.run(10_000);
+    let pipe = &world.pipes[1].1;
+    let (dropped, carried) = (pipe.dropped - dropped, pipe.carried - carried);
+    assert!(dropped * 50 <= carried, "{dropped} of {} lost once settled", dropped + carried);
+    assert!(!world.has(|event| matches!(event, MediaEvent::StreamPaused { .. })), "pausing is not allowed");
+    world.pipes[1].1.rate = None;
+    world.run(30_000);
+    assert_eq!(world.clients[1].received.last().unwrap().layer(), 2, "{:?}", world.inspect(0).peer_details[1]);
+}
+
+#[test]
+fn a_stream_is_paused_only_where_allowed_and_comes_back() {
+    let mut world = thin(true, 70_000);
+    world.run(15_000);
+    assert!(world.has(|event| matches!(event, MediaEvent::StreamPaused { paused: true, .. })));
+    world.pipes[1].1.rate = None;
+    world.run(40_000);
+    assert!(world.has(|event| matches!(event, MediaEvent::StreamPaused { paused: false, .. })));
+    let told = world.events.iter().rev().find_map(|event| match event {
+        MediaEvent::StreamPaused { paused, .. } => Some(*paused),
+        _ => None,
+    });
+    assert_eq!(told, Some(false), "and stays");
+    let last = world.clients[1].received.last().unwrap().at;
+    assert!(world.now - world.start - last < std::time::Duration::from_millis(300), "it flows again");
+}
