@@ -25,7 +25,7 @@ mod tests;
 mod track;
 
 pub use config::{Limits, NodeIdentity, RoomSettings, RoomsConfig, TokenSigner};
-pub use error::{JoinError, StartError};
+pub use error::{JoinError, RelocateError, StartError};
 pub use rooms::Rooms;
 pub use session::{Join, Session, SessionError, SessionInput, SessionOutput, SESSION_REQUESTS_MAX, SESSION_RESPONSES_MAX};
 pub use snapshot::{ParticipantSnapshot, RoomSnapshot, RoomsSnapshot};
