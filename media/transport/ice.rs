@@ -340,7 +340,9 @@ impl Ice {
 
     fn send_due(&mut self, now: Instant) {
         if self.next_round.is_some_and(|at| at <= now) {
-            for path in self.targets.clone() {
+            // Two nominated paths would make the peer change twice: the others are asked once the first is silent.
+            let asked = if self.rounds < limits::FIRST_TARGET_ROUNDS { 1 } else { self.targets.len() };
+            for path in self.targets.clone().into_iter().take(asked) {
                 self.send_request(path);
             }
             self.rounds += 1;

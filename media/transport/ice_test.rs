@@ -171,8 +171,11 @@ fn a_take_over_nominates_every_known_address_until_one_answers() {
     assert!(parsed.use_candidate && parsed.controlling == Some(u64::MAX));
     assert_eq!(parsed.username, Some(b"client:server".as_slice()));
     assert!(parsed.nomination == Some(1) && parsed.priority > Some(OWN_PRIORITY));
-    moved.out.clear();
-    moved.handle_timeout(now + limits::REQUEST_INTERVAL);
+    assert!(moved.out.is_empty(), "the address selected before is asked alone at first");
+    for round in 1..=limits::FIRST_TARGET_ROUNDS {
+        moved.out.clear();
+        moved.handle_timeout(now + limits::REQUEST_INTERVAL * round);
+    }
     assert_eq!(moved.out.len(), 2);
     // An answer by a path that was not asked, or forged, changes nothing.
     moved.handle(now, path(1), &answer(&request, false));
@@ -180,9 +183,9 @@ fn a_take_over_nominates_every_known_address_until_one_answers() {
     moved.handle(now, new_path, &answer(&request, false));
     assert_eq!(moved.selected(), Some(new_path));
     moved.out.clear();
-    moved.handle_timeout(now + limits::REQUEST_INTERVAL * 3);
+    moved.handle_timeout(now + limits::REQUEST_INTERVAL * (limits::FIRST_TARGET_ROUNDS + 2));
     assert!(moved.out.is_empty());
-    moved.handle_timeout(now + limits::KEEPALIVE_INTERVAL * 2);
+    moved.handle_timeout(now + limits::KEEPALIVE_INTERVAL * 3);
     assert_eq!(moved.out.len(), 1);
     // The next node's nomination and priority are higher again.
     let mut next = Ice::import(moved.export(), Some(now));

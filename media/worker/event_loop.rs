@@ -116,7 +116,7 @@ impl EventLoop {
         for _ in 0..INPUTS_PER_TURN {
             match self.commands.try_recv() {
                 Ok(command) => {
-                    if matches!(command, MediaCommand::ExportPeer { .. }) {
+                    if matches!(command, MediaCommand::ExportPeer { .. } | MediaCommand::Batch(_)) {
                         // What the peer said here is told before what it says at its next worker.
                         self.publish_events();
                     }

@@ -57,6 +57,11 @@ impl WorkerCore {
             MediaCommand::ImportPeer { peer, room, state, reply } => {
                 let _ = reply.send(self.import_peer(now, peer, room, &state, arena));
             }
+            MediaCommand::Batch(commands) => {
+                for command in commands {
+                    self.handle_command(now, command, arena);
+                }
+            }
             MediaCommand::RelayPeer { peer, worker } => self.departures.settle(peer, worker),
             MediaCommand::Inspect { reply } => {
                 let _ = reply.send(self.snapshot(arena));
