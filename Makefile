@@ -19,7 +19,9 @@ test:
 
 ## forwarding cost, throughput, memory, latency and join time, beside str0m in the same run
 bench: ui
-	$(CARGO) run --release -p starling-chaos --bin bench -- $(ARGS)
+	$(CARGO) build --release -p starling -p starling-chaos
+	target/release/starling-bench run $(ARGS)
+	target/release/starling-bench join --starling target/release/starling --count 100 --output target/bench.md
 
 fmt:
 	$(CARGO) fmt --all
@@ -30,13 +32,13 @@ lint: ui
 	cd admin-ui && $(NPM) run check --silent
 
 ## the pages that the binary embeds
-ui: admin-ui/dist/.built
+ui: admin-ui/node_modules/.built
 
 admin-ui/node_modules/.package-lock.json: admin-ui/package-lock.json
 	cd admin-ui && $(NPM) ci --no-audit --no-fund
 	@touch $@
 
-admin-ui/dist/.built: admin-ui/node_modules/.package-lock.json $(UI_SOURCES)
+admin-ui/node_modules/.built: admin-ui/node_modules/.package-lock.json $(UI_SOURCES)
 	cd admin-ui && $(NPM) run build --silent
 	@touch $@
 

@@ -4,6 +4,9 @@
 //! actor; `placement` says whether a room may live here. Decisions are pure states; actors perform their effects.
 //! Media packets never come here: the media plane gets `MediaCommand`s and answers with `MediaEvent`s.
 
+#![expect(deprecated, reason = "clients of many ages read LiveKit's deprecated fields")]
+
+mod api;
 mod clock;
 mod config;
 mod error;
@@ -24,8 +27,11 @@ mod supervisor;
 mod tests;
 mod track;
 
+pub use api::ParticipantChange;
 pub use config::{Limits, NodeIdentity, RoomSettings, RoomsConfig, TokenSigner};
 pub use error::{JoinError, RelocateError, StartError};
 pub use rooms::Rooms;
-pub use session::{Join, Session, SessionError, SessionInput, SessionOutput, SESSION_REQUESTS_MAX, SESSION_RESPONSES_MAX};
+pub use session::{
+    Join, SESSION_REQUESTS_MAX, SESSION_RESPONSES_MAX, Session, SessionError, SessionInput, SessionOutput,
+};
 pub use snapshot::{ParticipantSnapshot, RoomSnapshot, RoomsSnapshot};

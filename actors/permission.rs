@@ -18,7 +18,6 @@ pub(crate) fn from_grants(grants: &VideoGrants) -> lk::ParticipantPermission {
         agent: grants.agent,
         can_subscribe_metrics: grants.can_subscribe_metrics.unwrap_or(false),
         can_manage_agent_session: grants.can_manage_agent_session.unwrap_or(false),
-        ..Default::default()
     }
 }
 

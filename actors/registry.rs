@@ -60,12 +60,8 @@ impl Shared {
 
     /// Closes every peer of a participant actor and forgets it.
     pub(crate) fn forget_participant(&self, id: ActorId) -> Option<ParticipantEntry> {
-        let peers: Vec<(PeerId, usize)> = self
-            .peers
-            .iter()
-            .filter(|entry| entry.owner == id)
-            .map(|entry| (*entry.key(), entry.worker))
-            .collect();
+        let peers: Vec<(PeerId, usize)> =
+            self.peers.iter().filter(|entry| entry.owner == id).map(|entry| (*entry.key(), entry.worker)).collect();
         for (peer, worker) in peers {
             self.peers.remove(&peer);
             // A full worker is counted by `send`; its consent timer ends the peer then.

@@ -138,15 +138,13 @@ impl Rooms {
 
     /// Makes a room's actor panic; does nothing without `test_faults`.
     pub async fn crash_room(&self, name: &str) {
-        let rooms = ask(&self.supervisor, |reply| SupervisorMessage::Rooms { reply }).await.unwrap_or_default();
-        for (_, room) in rooms.into_iter().filter(|(other, _)| other == name) {
+        if let Some(room) = self.room(name).await {
             // A room that ends in this moment has crashed enough.
             let _ = room.cast(RoomMessage::Crash);
         }
     }
 
     /// The room's actor, for the server API.
-    #[cfg(test)]
     pub(crate) async fn room(&self, name: &str) -> Option<ActorRef<RoomMessage>> {
         let rooms = ask(&self.supervisor, |reply| SupervisorMessage::Rooms { reply }).await?;
         rooms.into_iter().find(|(other, _)| other == name).map(|(_, room)| room)

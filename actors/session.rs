@@ -109,7 +109,7 @@ impl Drop for SessionInput {
 
 /// One occupied place in front of a mailbox; dropping it frees the place.
 #[derive(Debug)]
-pub struct Admission(Arc<AtomicUsize>);
+pub(crate) struct Admission(Arc<AtomicUsize>);
 
 impl Admission {
     /// Takes a place, or `None` when `limit` are taken.

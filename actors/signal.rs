@@ -35,6 +35,5 @@ pub(crate) fn answer_request(
         reason: reason as i32,
         message: message.into(),
         request,
-        ..Default::default()
     })
 }

@@ -21,13 +21,18 @@ pub struct LevelError {
 pub fn start_log(logging: &Logging, level: &str) -> Result<(), LevelError> {
     // LiveKit says `warning`, tracing `warn`.
     let level = if level == "warning" { "warn" } else { level };
-    let filter = EnvFilter::try_new(level).map_err(|source| LevelError { level: level.to_owned(), source })?;
+    let filter = EnvFilter::try_new(quiet(level)).map_err(|source| LevelError { level: level.to_owned(), source })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let result = if logging.json { builder.json().try_init() } else { builder.try_init() };
     if result.is_err() {
         tracing::debug!("a log was started before");
     }
     Ok(())
+}
+
+/// The protocol crates warn of every extension that they do not know, which any client may send as often as it likes.
+fn quiet(level: &str) -> String {
+    format!("rtc_dtls=error,rtc_sctp=error,{level}")
 }
 
 /// The handle that renders all metrics; `None` when another recorder was installed first.

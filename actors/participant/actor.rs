@@ -122,7 +122,7 @@ impl Actor for ParticipantActor {
                 for request in add_tracks {
                     participant.state.add_track(request, now);
                 }
-                if let Some(offer) = offer {
+                if let Some(offer) = offer.filter(|offer| !offer.sdp.is_empty()) {
                     participant.state.offered(&offer, now);
                 }
             }

@@ -32,7 +32,9 @@ impl ParticipantState {
                 let (quality, score) = self.worst_quality();
                 self.room(FromParticipant::Quality { quality, score });
             }
-            MediaEvent::StreamPaused { track, paused, .. } => self.room(FromParticipant::StreamPaused { track, paused }),
+            MediaEvent::StreamPaused { track, paused, .. } => {
+                self.room(FromParticipant::StreamPaused { track, paused })
+            }
             MediaEvent::PathChanged { .. } | MediaEvent::Data { .. } | MediaEvent::Speakers { .. } => {}
         }
     }

@@ -91,7 +91,10 @@ impl ParticipantState {
                 subscriber.offer_id += 1;
                 subscriber.offered_at = Some(now);
                 let (id, r#type) = (subscriber.offer_id, "offer".to_owned());
-                Message::Offer(lk::SessionDescription { r#type, sdp, id, ..Default::default() })
+                // A section that carries another track than before keeps its old track id in browsers: clients need
+                // the map here as well.
+                let mid_to_track_id = subscriber.offerer.mid_to_track_id().into_iter().collect();
+                Message::Offer(lk::SessionDescription { r#type, sdp, id, mid_to_track_id })
             }
             None => {
                 let Some((num_audios, num_videos)) = self.answerer.sections_requirement() else { return };

@@ -29,7 +29,7 @@ impl ParticipantState {
         let known = self.tracks.iter().find(|(_, track)| track.request.cid == request.cid);
         match known {
             // The same announcement again, after a resume: its answer was lost.
-            Some((_, track)) if track.sections.is_empty() => {
+            Some((_, track)) if track.sections.is_empty() && track.request == request => {
                 let info = track.info.clone();
                 self.send(Message::TrackPublished(lk::TrackPublishedResponse { cid: request.cid, track: Some(info) }));
             }
@@ -48,7 +48,8 @@ impl ParticipantState {
             Some((Reason::UnsupportedType, "track type is neither audio nor video"))
         } else if !permission::may_publish(&self.permission, request.source) {
             Some((Reason::NotAllowed, "does not have permission to publish this source"))
-        } else if request.cid.len() > limits::TRACK_NAME_BYTES_MAX || request.name.len() > limits::TRACK_NAME_BYTES_MAX {
+        } else if request.cid.len() > limits::TRACK_NAME_BYTES_MAX || request.name.len() > limits::TRACK_NAME_BYTES_MAX
+        {
             Some((Reason::LimitExceeded, "track cid or name exceeds 1024 bytes"))
         } else if pending + self.queued_tracks.len() >= limits::PENDING_TRACKS_MAX {
             Some((Reason::LimitExceeded, "20 tracks are pending"))
@@ -74,8 +75,7 @@ impl ParticipantState {
         self.answerer.publish(published.clone());
         let (sections, layers) = (BTreeMap::new(), BTreeMap::new());
         let cid = request.cid.clone();
-        let track =
-            OwnTrack { key, request, published, info: info.clone(), sections, announced: false, layers };
+        let track = OwnTrack { key, request, published, info: info.clone(), sections, announced: false, layers };
         self.tracks.insert(sid, track);
         self.send(Message::TrackPublished(lk::TrackPublishedResponse { cid, track: Some(info) }));
         self.apply_late_publish(now);
@@ -91,8 +91,7 @@ impl ParticipantState {
             let mime_type = mime_of(&codec.codec, track.published.kind);
             let layers = if codec.layers.is_empty() { request.layers.clone() } else { codec.layers.clone() };
             let count = track.info.codecs.len();
-            let known =
-                track.info.codecs.iter_mut().find(|known| known.mime_type.eq_ignore_ascii_case(&mime_type));
+            let known = track.info.codecs.iter_mut().find(|known| known.mime_type.eq_ignore_ascii_case(&mime_type));
             match known {
                 Some(known) => {
                     known.cid.clone_from(&codec.cid);
@@ -206,6 +205,13 @@ impl ParticipantState {
         }
         track.layers.insert(layer, ssrc);
         track.announced = true;
+        // The client may send another codec than it asked for first.
+        let is_listed = track.info.codecs.iter().any(|known| known.mime_type.eq_ignore_ascii_case(&mime));
+        if let [only] = &mut track.info.codecs[..]
+            && !is_listed
+        {
+            only.mime_type.clone_from(&mime);
+        }
         let of_codec = track.info.codecs.iter_mut().find(|known| known.mime_type.eq_ignore_ascii_case(&mime));
         if let Some(known) = of_codec {
             set_ssrc(&mut known.layers, layer, ssrc);
@@ -231,7 +237,7 @@ impl ParticipantState {
             Some(version) if version.unix_micro == unix_micro => version.ticks + 1,
             _ => 0,
         };
-        track.info.version = Some(lk::TimedVersion { unix_micro, ticks, ..Default::default() });
+        track.info.version = Some(lk::TimedVersion { unix_micro, ticks });
         let facts = TrackFacts {
             key: track.key,
             kind: track.published.kind,
@@ -358,7 +364,6 @@ fn track_info(sid: &str, request: &lk::AddTrackRequest) -> lk::TrackInfo {
         request.stream.clone()
     };
     let has = |feature: lk::AudioTrackFeature| request.audio_features.contains(&(feature as i32));
-    #[expect(deprecated, reason = "old clients read stereo, DTX and simulcast from these fields")]
     lk::TrackInfo {
         sid: sid.into(),
         r#type: request.r#type,
@@ -384,11 +389,12 @@ fn track_info(sid: &str, request: &lk::AddTrackRequest) -> lk::TrackInfo {
 }
 
 fn published_track(key: TrackKey, kind: Kind, request: &lk::AddTrackRequest, info: &lk::TrackInfo) -> PublishedTrack {
-    let further = request.simulcast_codecs.iter().filter(|codec| !codec.cid.is_empty() && codec.cid != request.cid);
+    // The codec that the track itself is published with is named here too: its section answers with it first.
+    let named = request.simulcast_codecs.iter().filter(|codec| !codec.cid.is_empty());
     PublishedTrack {
         track: key,
         cid: request.cid.clone(),
-        codec_cids: further.filter_map(|codec| Some((Codec::parse(&codec.codec)?, codec.cid.clone()))).collect(),
+        codec_cids: named.filter_map(|codec| Some((Codec::parse(&codec.codec)?, codec.cid.clone()))).collect(),
         kind,
         dtx: kind == Kind::Audio && !info.disable_dtx,
         stereo: info.stereo,

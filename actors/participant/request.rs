@@ -137,7 +137,7 @@ impl ParticipantState {
 fn trickled(trickle: &lk::TrickleRequest) {
     let text = &trickle.candidate_init;
     let is_json = text.len() <= limits::CANDIDATE_BYTES_MAX && serde_json::from_str::<serde_json::Value>(text).is_ok();
-    if !is_json && !(trickle.r#final && text.is_empty()) {
+    if !(is_json || trickle.r#final && text.is_empty()) {
         metrics::counter!("starling_actors_candidates_refused_total").increment(1);
     }
 }

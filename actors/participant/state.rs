@@ -286,7 +286,7 @@ impl ParticipantState {
         if let Some(sync) = resume.parameters.sync_state {
             self.sync_state(&sync, now);
         }
-        if let Some(offer) = resume.parameters.publisher_offer {
+        if let Some(offer) = resume.parameters.publisher_offer.filter(|offer| !offer.sdp.is_empty()) {
             self.offered(&offer, now);
         }
         self.negotiate_soon(now);

@@ -199,7 +199,6 @@ impl ParticipantState {
 }
 
 fn subscribed_track(facts: &TrackFacts, ssrc: u32, rtx_ssrc: u32) -> SubscribedTrack {
-    #[expect(deprecated, reason = "the field is kept beside the audio features")]
     let stereo = facts.info.stereo;
     SubscribedTrack {
         track: facts.key,

@@ -71,7 +71,6 @@ impl Actor for RoomActor {
             shared.numbers.clone(),
             clock::calendar(),
             Ids::random().seed(),
-            clock::now(),
         );
         let entry = RoomEntry { actor: myself.clone(), data_waiting: Arc::new(AtomicUsize::new(0)) };
         shared.rooms.insert(key, entry);
@@ -140,12 +139,7 @@ impl Actor for RoomActor {
 }
 
 impl RunningRoom {
-    async fn join(
-        &mut self,
-        join: &Join,
-        myself: &ActorRef<RoomMessage>,
-        now: Instant,
-    ) -> Result<Session, JoinError> {
+    async fn join(&mut self, join: &Join, myself: &ActorRef<RoomMessage>, now: Instant) -> Result<Session, JoinError> {
         let joined = self.state.join(join, now)?;
         let (output, responses) = mpsc::channel(SESSION_RESPONSES_MAX);
         let sink = self.shared.numbers.next();
@@ -176,17 +170,14 @@ impl RunningRoom {
     }
 
     /// Gives the session a new WebSocket, or tells the client to start anew.
-    fn resume(&mut self, join: &Join) -> Session {
+    fn resume(&self, join: &Join) -> Session {
         let (output, responses) = mpsc::channel(SESSION_RESPONSES_MAX);
         let resumable = self.state.resume(join);
         let found = resumable.and_then(|found| Some((self.participants.get(&found.sid)?.clone(), found)));
         let Some((actor, found)) = found else { return refused_resume() };
         let sink = self.shared.numbers.next();
-        let resume = Resume {
-            claims: join.claims.clone(),
-            parameters: join.parameters.clone(),
-            updates: found.updates,
-        };
+        let resume =
+            Resume { claims: join.claims.clone(), parameters: join.parameters.clone(), updates: found.updates };
         let message = ParticipantMessage::Resumed { sink, output, resume: Box::new(resume) };
         if actor.cast(message).is_err() {
             return refused_resume();
@@ -221,8 +212,7 @@ impl RunningRoom {
         match command {
             RoomCommand::UpdateParticipant { identity, name, metadata, attributes, permission, reply } => {
                 let permission = permission.map(|permission| *permission);
-                let _ =
-                    reply.send(self.state.update_participant(&identity, name, metadata, attributes, permission));
+                let _ = reply.send(self.state.update_participant(&identity, name, metadata, attributes, permission));
             }
             RoomCommand::MuteTrack { identity, track_sid, muted, reply } => {
                 let _ = reply.send(self.state.mute_track(&identity, &track_sid, muted));

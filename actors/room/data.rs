@@ -204,7 +204,6 @@ impl RoomState {
 }
 
 /// Overwrites who sent it; an agent may speak for somebody in chat, text streams and transcriptions.
-#[expect(deprecated, reason = "old clients read the sender from the user packet")]
 fn stamp(packet: &mut lk::DataPacket, sid: &str, identity: &str, is_agent: bool) {
     let may_speak_for_others = is_agent
         && matches!(
@@ -227,7 +226,6 @@ fn stamp(packet: &mut lk::DataPacket, sid: &str, identity: &str, is_agent: bool)
     }
 }
 
-#[expect(deprecated, reason = "old clients name receivers in the user packet")]
 fn destinations(packet: &lk::DataPacket) -> Result<Destinations, Dropped> {
     let mut identities = packet.destination_identities.clone();
     let mut sids = Vec::new();

@@ -44,10 +44,7 @@ pub(crate) fn join_response(config: &RoomsConfig) -> lk::JoinResponse {
 /// Video first, in order of preference: the first is a client's fall-back.
 pub(crate) fn enabled_codecs(codecs: &[Codec]) -> Vec<lk::Codec> {
     let of = |kind: Kind| codecs.iter().filter(move |codec| codec.kind() == kind);
-    of(Kind::Video)
-        .chain(of(Kind::Audio))
-        .map(|codec| lk::Codec { mime: codec.mime(), ..Default::default() })
-        .collect()
+    of(Kind::Video).chain(of(Kind::Audio)).map(|codec| lk::Codec { mime: codec.mime(), ..Default::default() }).collect()
 }
 
 /// The first `ParticipantInfo` of a session.

@@ -110,11 +110,7 @@ impl RoomState {
                 let Some((quality, score)) = current.get(other) else { continue };
                 let quality = wire_quality(*quality, member.protocol);
                 if member.quality_told.insert(other.clone(), quality) != Some(quality) {
-                    updates.push(lk::ConnectionQualityInfo {
-                        participant_sid: other.clone(),
-                        quality,
-                        score: *score,
-                    });
+                    updates.push(lk::ConnectionQualityInfo { participant_sid: other.clone(), quality, score: *score });
                 }
             }
             member.quality_told.retain(|other, _| current.contains_key(other));

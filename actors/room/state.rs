@@ -131,8 +131,8 @@ impl RoomState {
         numbers: Numbers,
         calendar: Calendar,
         seed: u64,
-        now: Instant,
     ) -> Self {
+        let now = calendar.at;
         let mut ids = Ids::from_seed(seed);
         let or = |value: Option<u32>, default: u32| value.filter(|value| *value > 0).unwrap_or(default);
         let room = lk::Room {
@@ -256,7 +256,7 @@ impl RoomState {
         self.count_participants(now);
         let other_participants = self.others(&sid);
         self.announce(&sid, true);
-        self.subscribe_to_existing(&sid, now);
+        self.reconcile_subscriber(&sid);
         let response = Box::new(lk::JoinResponse {
             room: Some(self.room.clone()),
             participant: Some(info),
@@ -270,7 +270,7 @@ impl RoomState {
     }
 
     /// Finds the session that a resume continues.
-    pub(crate) fn resume(&mut self, join: &Join) -> Option<Resumable> {
+    pub(crate) fn resume(&self, join: &Join) -> Option<Resumable> {
         let sid = self.identities.get(&join.claims.sub)?.clone();
         let asked = &join.parameters.participant_sid;
         if !asked.is_empty() && *asked != sid {

@@ -48,11 +48,6 @@ impl RoomState {
         }
     }
 
-    /// A new participant gets what is there.
-    pub(crate) fn subscribe_to_existing(&mut self, sid: &str, _now: Instant) {
-        self.reconcile_subscriber(sid);
-    }
-
     /// Checks every track for one subscriber.
     pub(crate) fn reconcile_subscriber(&mut self, sid: &str) {
         let tracks: Vec<(String, String)> = self

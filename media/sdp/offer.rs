@@ -29,6 +29,8 @@ struct Offered {
     answered: Vec<Payload>,
     /// The client refused the section (port 0); it stays so.
     dead: bool,
+    /// Another track was here before the present one.
+    used_before: bool,
 }
 
 /// The v0 subscriber peer connection: the server offers.
@@ -89,6 +91,7 @@ impl Offerer {
         for section in &mut self.sections {
             if section.track.take_if(|known| known.track == track).is_some() {
                 section.answered.clear();
+                section.used_before |= section.carried;
                 section.carried = false;
                 self.changed = true;
             }
@@ -266,6 +269,13 @@ fn answered_payload(offered: &LocalPayload, usable: &[Accepted]) -> Option<Paylo
     Some(Payload { rtx_pt, ..found.payload.clone() })
 }
 
+/// The stream id of a track in a section that another one had: a browser keeps the id of the receiver's track, so that
+/// clients read the track's sid from the stream, `PA_…|TR_…`, and nowhere else.
+fn own_stream(track: &SubscribedTrack) -> String {
+    let publisher = track.stream_id.split('|').next().unwrap_or_default();
+    format!("{publisher}|{}", track.track_sid)
+}
+
 impl Offered {
     fn new(index: usize, media: Media) -> Self {
         Self {
@@ -278,6 +288,7 @@ impl Offered {
             carried: false,
             answered: Vec::new(),
             dead: false,
+            used_before: false,
         }
     }
 
@@ -303,7 +314,7 @@ impl Offered {
                     rids: Vec::new(),
                     simulcast: false,
                     source: self.track.as_ref().map(|track| LocalSource {
-                        stream_id: track.stream_id.clone(),
+                        stream_id: if self.used_before { own_stream(track) } else { track.stream_id.clone() },
                         track_sid: track.track_sid.clone(),
                         ssrc: track.ssrc,
                         rtx_ssrc: track.rtx_ssrc,

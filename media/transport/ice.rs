@@ -1,5 +1,5 @@
-//! ICE of a server (RFC 8445): answers authenticated checks and follows nominations like an ICE-lite agent; after a
-//! take-over it checks and nominates itself. Gathers no candidates and keeps no pairs that have not proved themselves.
+//! ICE of a server (RFC 8445): answers authenticated checks and follows nominations like an ICE-lite agent; where the
+//! peer leaves it the lead (it answered our offer), and after a take-over, it checks and nominates itself. Gathers no candidates and keeps no pairs that have not proved themselves.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -143,6 +143,15 @@ impl Ice {
             // Answers to requests of the generation before would be checked with the wrong password.
             self.requests.clear();
             self.remote = Some(remote);
+            self.nominate_early();
+        }
+    }
+
+    /// A check may come before the peer's description; where we lead, its path is nominated as soon as we can.
+    fn nominate_early(&mut self) {
+        let heard = self.paths.iter().max_by_key(|known| known.last).copied();
+        if let Some(known) = heard.filter(|_| self.controlling && !self.nominated && self.next_round.is_none()) {
+            self.nominate_at(known.last, vec![known.path]);
         }
     }
 
@@ -220,8 +229,11 @@ impl Ice {
                 false
             }
             (true, Some(_), _) => true,
-            // A lite agent cannot lead by itself: the peer shall.
-            (false, _, Some(_)) => true,
+            // The peer answered our offer and neither is lite: we lead (RFC 8445 §6.1.1).
+            (false, _, Some(_)) => {
+                self.controlling = true;
+                false
+            }
             _ => false,
         }
     }
@@ -235,7 +247,8 @@ impl Ice {
             let last = self.paths.iter().find(|known| known.path == selected).map(|known| known.last);
             last.is_none_or(|last| now.saturating_duration_since(last) >= limits::SILENT_PATH)
         };
-        if !self.nominated || self.selected.is_none_or(silent) {
+        let slow = |selected: Path| matches!((selected, path), (Path::Tcp { .. }, Path::Udp { .. }));
+        if !self.nominated || self.selected.is_none_or(|selected| silent(selected) || slow(selected)) {
             self.nominate(now, vec![path]);
         }
     }
@@ -327,15 +340,18 @@ impl Ice {
     }
 
     fn nominate(&mut self, now: Instant, targets: Vec<Path>) {
-        if self.remote.is_none() || targets.is_empty() {
-            return;
+        if self.remote.is_some() && !targets.is_empty() {
+            self.nominate_at(now, targets);
+            self.send_due(now);
         }
+    }
+
+    fn nominate_at(&mut self, at: Instant, targets: Vec<Path>) {
         self.nomination = self.nomination.saturating_add(1);
         self.targets = targets;
         self.rounds = 0;
-        self.next_round = Some(now);
+        self.next_round = Some(at);
         self.next_keepalive = None;
-        self.send_due(now);
     }
 
     fn send_due(&mut self, now: Instant) {

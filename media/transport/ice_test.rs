@@ -135,15 +135,22 @@ fn a_silent_path_ages_out_and_silence_on_all_ends_consent() {
 }
 
 #[test]
-fn a_peer_that_claims_to_be_controlled_is_told_of_the_conflict() {
+fn a_peer_that_is_controlled_is_led_also_when_its_check_precedes_its_description() {
     let (mut ice, now) = server();
-    let local = credentials("server");
+    ice.remote = None;
     let request = Writer::new(MessageType::Request, [1; 12]).username("server:client").controlled(7);
-    ice.handle(now, path(1), &request.finish(&local.pwd));
-    let (_, answer) = reply(&mut ice);
-    let answer = Message::parse(&answer).unwrap();
-    assert_eq!((answer.kind, answer.error_code), (MessageType::Error, Some(487)));
-    assert!(answer.is_authentic(&local.pwd));
+    ice.handle(now, path(1), &request.finish(&credentials("server").pwd));
+    assert_eq!(Message::parse(&reply(&mut ice).1).unwrap().kind, MessageType::Success);
+    assert_eq!(ice.out.len(), 0, "without the peer's password nothing can be asked");
+    ice.set_remote(credentials("client"));
+    assert!(ice.poll_timeout().is_some_and(|at| at <= now));
+    ice.handle_timeout(now);
+    let (to, ours) = reply(&mut ice);
+    let ours_read = Message::parse(&ours).unwrap();
+    assert!(ours_read.use_candidate && ours_read.controlling.is_some());
+    assert_eq!(to, path(1));
+    ice.handle(now, path(1), &answer(&ours, false));
+    assert_eq!(ice.selected(), Some(path(1)));
 }
 
 /// Answers one of our requests as the client would.

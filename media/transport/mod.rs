@@ -146,7 +146,7 @@ impl Transport {
         }
     }
 
-    /// Tells what the remote description says; until then DTLS is dropped and the client repeats itself. A description
+    /// Tells what the remote description says; until then the first DTLS datagrams wait. A description
     /// that makes us the DTLS client, or names another certificate than the connection's, ends the transport.
     pub fn set_remote(&mut self, remote: RemoteTransport) {
         if self.ended {

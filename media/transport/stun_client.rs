@@ -69,12 +69,12 @@ mod tests {
     proptest! {
         #[test]
         fn any_answer_is_read_or_refused(mut answer in proptest::collection::vec(any::<u8>(), 0..80)) {
-            mapped_address(&answer, &[0; 12]);
+            let _ = mapped_address(&answer, &[0; 12]);
             let (mut head, _) = binding_request();
             head[..2].copy_from_slice(&BINDING_SUCCESS.to_be_bytes());
             head[8..].fill(0);
             answer.splice(..0, head);
-            mapped_address(&answer, &[0; 12]);
+            let _ = mapped_address(&answer, &[0; 12]);
         }
     }
 }

@@ -71,9 +71,8 @@ pub(crate) async fn accept(listener: TcpListener, workers: Arc<Vec<ConnectionSin
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let closed = async {
-            match workers.first() {
-                Some(worker) => worker.inputs.closed().await,
-                None => (),
+            if let Some(worker) = workers.first() {
+                worker.inputs.closed().await;
             }
         };
         let accepted = tokio::select! {

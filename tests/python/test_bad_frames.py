@@ -99,7 +99,7 @@ FRAMES = {
 def test_a_bad_frame_ends_at_most_its_own_session(node, room_name, bystander, path, row):
     if path == "/rtc/v1":
         from signal_client import join_request
-        path = f"/rtc/v1?join_request={join_request(proto.JoinRequest())}"
+        path = f"/rtc/v1?join_request={join_request(proto.JoinRequest(connection_settings=proto.ConnectionSettings(auto_subscribe=True)))}"
     with Session(node, token(room_name, "mallory"), path) as session, contextlib.suppress(ConnectionClosed):
         for frame in FRAMES[row]:
             session.socket.send(frame)

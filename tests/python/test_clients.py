@@ -121,8 +121,10 @@ async def test_attributes_metadata_and_name_reach_the_other(node, room_name, sin
 
 async def test_metadata_without_the_permission_is_refused(node, room_name, single):
     async with people(node, room_name, single, "ada", "bob", grants={"canUpdateOwnMetadata": False}) as (ada, bob):
-        with pytest.raises(Exception, match=r"(?i)permission|allowed|metadata"):
-            await ada.room.local_participant.set_metadata("mine")
+        # This SDK does not raise on the refusal, it only learns that the request was answered.
+        await ada.room.local_participant.set_metadata("mine")
+        await ada.room.local_participant.publish_data(b"after", reliable=True)
+        await until("what was sent after it arrived", lambda: bob.data)
         assert not bob.room.remote_participants["ada"].metadata
 
 
@@ -131,10 +133,12 @@ async def test_data_arrives_in_order_and_only_where_it_is_sent(node, room_name, 
         for number in range(50):
             await ada.send_data(f"{number}", topic="count")
         await ada.room.local_participant.publish_data("for bob", destination_identities=["bob"])
-        await ada.send_data("lossy", reliable=False)
         for person in (bob, cid):
             await until("all numbers", lambda p=person: len([each for each in p.data if each["topic"] == "count"]) == 50)
             assert [each["text"] for each in person.data if each["topic"] == "count"] == [str(number) for number in range(50)]
+        # lossy data may be lost before the receivers' channels are open, and these are now
+        await ada.send_data("lossy", reliable=False)
+        for person in (bob, cid):
             await until("lossy", lambda p=person: any(each["text"] == "lossy" for each in p.data))
         await until("bob alone", lambda: any(each["text"] == "for bob" for each in bob.data))
         assert not any(each["text"] == "for bob" for each in cid.data)

@@ -72,7 +72,7 @@ REFUSED = {
 def test_a_wrong_token_is_refused_with_its_reason(node, path, row):
     headers, status, text = REFUSED[row]
     upgrade = {} if path.endswith("validate") else UPGRADE
-    good_join = f"?join_request={join_request(proto.JoinRequest())}" if "v1" in path else ""
+    good_join = f"?join_request={join_request(proto.JoinRequest(connection_settings=proto.ConnectionSettings(auto_subscribe=True)))}" if "v1" in path else ""
     got, body, answered = request(node, "GET", path + good_join, {**headers, **upgrade})
     assert got in (status if isinstance(status, tuple) else (status,)), body
     assert body.startswith(text), body
@@ -124,7 +124,7 @@ def test_attributes_that_are_no_map_are_refused(node):
 
 
 def test_a_request_that_does_not_upgrade_is_not_found(node):
-    for path in ("/rtc", f"/rtc/v1?join_request={join_request(proto.JoinRequest())}"):
+    for path in ("/rtc", f"/rtc/v1?join_request={join_request(proto.JoinRequest(connection_settings=proto.ConnectionSettings(auto_subscribe=True)))}"):
         assert request(node, "GET", path, bearer(token("room", "ada")))[0] == 404
 
 
@@ -153,7 +153,7 @@ def test_the_join_tells_what_clients_need(node, room_name):
         assert join.server_info.version and join.server_info.protocol == 17
         assert join.ping_interval > 0 and join.ping_timeout > join.ping_interval
         assert join.subscriber_primary
-    with Session(node, token(room_name, "bob"), f"/rtc/v1?join_request={join_request(proto.JoinRequest())}") as session:
+    with Session(node, token(room_name, "bob"), f"/rtc/v1?join_request={join_request(proto.JoinRequest(connection_settings=proto.ConnectionSettings(auto_subscribe=True)))}") as session:
         assert not session.join.subscriber_primary
 
 

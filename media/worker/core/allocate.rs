@@ -197,18 +197,21 @@ impl WorkerCore {
 
     /// Takes the level of one audio packet.
     pub(super) fn observe_audio(&mut self, now: Instant, room: RoomKey, track: TrackKey, level: u8) {
-        if !self.rooms.contains_key(&room) {
+        let mut first_report = None;
+        let audio = self.rooms.entry(room).or_insert_with(|| {
             let reporter = SpeakerReporter::new(now);
-            self.rooms.insert(room, RoomAudio { meters: BTreeMap::new(), reporter });
-            self.wake_by(reporter.due());
-        }
-        let Some(audio) = self.rooms.get_mut(&room) else { return };
+            first_report = Some(reporter.due());
+            RoomAudio { meters: BTreeMap::new(), reporter }
+        });
         if audio.meters.len() < METERS_MAX || audio.meters.contains_key(&track) {
             audio
                 .meters
                 .entry(track)
                 .or_insert_with(|| SpeakerMeter::new(now))
                 .observe(level, AUDIO_PACKET_MS, now);
+        }
+        if let Some(due) = first_report {
+            self.wake_by(due);
         }
     }
 
