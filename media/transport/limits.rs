@@ -20,6 +20,8 @@ pub const MAX_PENDING_REQUESTS: usize = 64;
 pub const REQUEST_INTERVAL: Duration = Duration::from_millis(50);
 /// Rounds of own binding requests before a take-over rests: 2 s.
 pub const REQUEST_ROUNDS: u32 = 40;
+/// Rounds that ask only at the address that was selected before: 300 ms, more than most round trips.
+pub const FIRST_TARGET_ROUNDS: u32 = 6;
 /// Own keep-alive checks of the controlling role (libwebrtc's interval for a stable pair is 2.5 s).
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_millis(2_500);
 /// A controlling side moves to another authenticated path when the selected one has been silent for this long.

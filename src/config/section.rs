@@ -155,7 +155,7 @@ impl Default for Rtc {
             node_ip: String::new(),
             use_external_ip: false,
             stun_servers: Vec::new(),
-            use_ice_lite: false,
+            use_ice_lite: true,
             interfaces: Filter::default(),
             ips: Filter::default(),
             enable_loopback_candidate: false,
@@ -319,6 +319,6 @@ pub struct Signal {
 
 impl Default for Signal {
     fn default() -> Self {
-        Self { ping_interval: 5, ping_timeout: 15 }
+        Self { ping_interval: 2, ping_timeout: 5 }
     }
 }

@@ -46,6 +46,8 @@ pub(super) struct Peer {
     pub(super) next_report: Instant,
     pub(super) next_allocation: Instant,
     pub(super) next_quality: Instant,
+    /// When a moved client that still uses its old address is asked again.
+    pub(super) next_take_over: Instant,
     pub(super) quality: QualityJudge,
     /// Packets that the last judgement had counted as sent to the peer.
     pub(super) judged_packets: u64,
@@ -74,6 +76,7 @@ impl Peer {
             next_report: now,
             next_allocation: now,
             next_quality: now,
+            next_take_over: now,
             quality: QualityJudge::new(now),
             judged_packets: 0,
             reported_loss: None,
