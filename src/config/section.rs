@@ -155,7 +155,7 @@ impl Default for Rtc {
             node_ip: String::new(),
             use_external_ip: false,
             stun_servers: Vec::new(),
-            use_ice_lite: true,
+            use_ice_lite: false,
             interfaces: Filter::default(),
             ips: Filter::default(),
             enable_loopback_candidate: false,
