@@ -81,14 +81,24 @@ fn third_party_fences_hold() {
 
 #[test]
 fn cores_touch_no_socket_clock_file_or_task() {
-    let pure: Vec<PathBuf> = ["media/packet", "media/ingress", "media/forward", "media/egress", "media/bwe", "media/sdp"]
-        .iter()
-        .chain(&["media/transport", "media/worker/core", "protocol"])
-        .flat_map(|folder| rust_files(folder))
-        .chain(rust_files("actors").into_iter().filter(|file| file.ends_with("state.rs")))
-        .collect();
+    let pure: Vec<PathBuf> =
+        ["media/packet", "media/ingress", "media/forward", "media/egress", "media/bwe", "media/sdp"]
+            .iter()
+            .chain(&["media/transport", "media/worker/core", "protocol"])
+            .flat_map(|folder| rust_files(folder))
+            .chain(rust_files("actors").into_iter().filter(|file| file.ends_with("state.rs")))
+            .collect();
     assert!(pure.len() > 40, "the list of pure folders has lost its files: {}", pure.len());
-    let banned = ["tokio::net", "tokio::spawn", "tokio::time", "std::fs", "UdpSocket", "TcpStream", "Instant::now()", "SystemTime::now()"];
+    let banned = [
+        "tokio::net",
+        "tokio::spawn",
+        "tokio::time",
+        "std::fs",
+        "UdpSocket",
+        "TcpStream",
+        "Instant::now()",
+        "SystemTime::now()",
+    ];
     for file in pure {
         let text = fs::read_to_string(&file).unwrap();
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();

@@ -7,9 +7,9 @@ use crate::participant::{ParticipantActor, ParticipantArguments, ParticipantMess
 use crate::registry::{RoomEntry, Shared};
 use crate::room::message::{RoomCommand, RoomMessage};
 use crate::room::state::{RoomEffect, RoomState};
+use crate::rooms::ask;
 use crate::session::{Join, SESSION_RESPONSES_MAX, Session, SessionInput};
 use crate::signal::{self, Message};
-use crate::rooms::ask;
 use crate::snapshot::{ParticipantSnapshot, RoomSnapshot};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
 use starling_media::id::RoomKey;
@@ -196,7 +196,8 @@ impl RunningRoom {
             ask(participant, |reply| ParticipantMessage::Hold { reply }).await;
         }
         let room = self.state.key;
-        let peers: Vec<_> = self.shared.peers.iter().filter(|entry| entry.room == room).map(|entry| *entry.key()).collect();
+        let peers: Vec<_> =
+            self.shared.peers.iter().filter(|entry| entry.room == room).map(|entry| *entry.key()).collect();
         let relocated = self.shared.media.relocate(room, &peers, self.worker, worker).await;
         if relocated.is_ok() {
             self.worker = worker;

@@ -209,9 +209,7 @@ impl Dtls {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
             State::Handshake(handshake) => handshake.poll_timeout(),
-            State::Established(session) => {
-                [session.last_flight_until, session.next_repeat].into_iter().flatten().min()
-            }
+            State::Established(session) => [session.last_flight_until, session.next_repeat].into_iter().flatten().min(),
             State::Ended => None,
         }
     }

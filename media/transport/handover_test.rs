@@ -34,6 +34,7 @@ fn a_transport_goes_on_elsewhere_with_no_index_used_twice() {
         .xor_mapped_address(path().remote())
         .finish(&credentials("client").pwd);
     moved.handle_stun(net.now, path(), &answer);
+    check(net.now, &mut moved, path());
     assert_eq!(moved.selected_path(), Some(path()));
     net.server = moved;
     net.client.messages.clear();

@@ -226,7 +226,9 @@ impl Ice {
                 self.previous = None;
             }
             self.reconsider(now, path, current);
-        } else if request.use_candidate && (current || self.selected.is_none()) {
+        } else if request.use_candidate
+            && (current || self.selected.is_none_or(|selected| self.is_silent(now, selected)))
+        {
             self.select(path, current);
         }
         Some(())
@@ -249,17 +251,21 @@ impl Ice {
         }
     }
 
+    /// Whether nothing authentic came by a path for longer than a living one is silent.
+    fn is_silent(&self, now: Instant, path: Path) -> bool {
+        let last = self.path_heard(path);
+        last.is_none_or(|last| now.saturating_duration_since(last) >= limits::SILENT_PATH)
+    }
+
     /// The controlling side moves when its path is gone or of an older generation.
     fn reconsider(&mut self, now: Instant, path: Path, current: bool) {
         if self.next_round.is_some() || self.selected == Some(path) && (self.nominated || !current) {
             return;
         }
-        let silent = |selected: Path| {
-            let last = self.paths.iter().find(|known| known.path == selected).map(|known| known.last);
-            last.is_none_or(|last| now.saturating_duration_since(last) >= limits::SILENT_PATH)
-        };
         let slow = |selected: Path| matches!((selected, path), (Path::Tcp { .. }, Path::Udp { .. }));
-        if current && !self.nominated || self.selected.is_none_or(|selected| silent(selected) || slow(selected)) {
+        if current && !self.nominated
+            || self.selected.is_none_or(|selected| self.is_silent(now, selected) || slow(selected))
+        {
             self.nominate(now, vec![path]);
         }
     }
@@ -332,15 +338,14 @@ impl Ice {
         self.select(path, false);
     }
 
-    /// Claims the controlling role and asks the peer to move to one of the sockets that `reach` names for each of its
-    /// addresses; returns the number of paths asked.
+    /// Asks the peer to move to one of the sockets that `reach` names for each of its addresses: where we lead by
+    /// nominating, where it leads by a higher priority than any before (libwebrtc nominates that; a role conflict in
+    /// mid-session makes it stall for seconds); returns the number of paths asked.
     pub(super) fn take_over(&mut self, now: Instant, reach: impl Fn(SocketAddr) -> Vec<u8>) -> usize {
         let remotes = self.export().remotes.into_iter();
-        let targets = remotes.flat_map(|remote| {
-            reach(remote).into_iter().map(move |socket| Path::Udp { socket, remote })
-        });
+        let targets =
+            remotes.flat_map(|remote| reach(remote).into_iter().map(move |socket| Path::Udp { socket, remote }));
         let targets = targets.take(limits::MAX_PATHS).collect();
-        self.controlling = true;
         self.tie_breaker = TIE_BREAKER;
         self.nominate(now, targets);
         self.targets.len()

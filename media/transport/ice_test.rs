@@ -170,6 +170,7 @@ fn a_take_over_nominates_every_known_address_until_one_answers() {
     ice.handle(now, path(2), &check(&credentials("server"), 2, false));
     let mut moved = Ice::import(ice.export(), Some(now));
     assert_eq!(moved.selected(), None);
+    moved.controlling = true;
     assert_eq!(moved.take_over(now, |_| vec![3]), 2);
     let (to, request) = reply(&mut moved);
     let new_path = Path::Udp { socket: 3, remote: path(1).remote() };
@@ -201,10 +202,26 @@ fn a_take_over_nominates_every_known_address_until_one_answers() {
 }
 
 #[test]
+fn a_take_over_from_a_peer_that_leads_asks_with_a_higher_priority_and_follows_its_nomination() {
+    let (mut ice, now) = server();
+    ice.handle(now, path(1), &check(&credentials("server"), 1, true));
+    let mut moved = Ice::import(ice.export(), Some(now));
+    moved.take_over(now, |_| vec![3]);
+    let (new_path, request) = reply(&mut moved);
+    let parsed = Message::parse(&request).unwrap();
+    assert!(parsed.controlled.is_some() && !parsed.use_candidate && parsed.priority > Some(OWN_PRIORITY));
+    moved.handle(now, new_path, &answer(&request, false));
+    assert_eq!(moved.selected(), None, "the peer leads");
+    moved.handle(now, new_path, &check(&credentials("server"), 2, true));
+    assert_eq!(moved.selected(), Some(new_path));
+}
+
+#[test]
 fn while_controlling_a_peer_that_still_controls_gets_487_and_one_that_refuses_us_wins() {
     let (mut ice, now) = server();
     ice.handle(now, path(1), &check(&credentials("server"), 1, true));
     ice.out.clear();
+    ice.controlling = true;
     ice.take_over(now, |_| vec![0]);
     let (_, request) = reply(&mut ice);
     ice.handle(now, path(1), &check(&credentials("server"), 2, true));

@@ -14,7 +14,6 @@ mod hello;
 mod ice;
 mod inherited;
 pub mod limits;
-pub mod stun_client;
 mod record;
 mod replay;
 mod sctp;
@@ -22,6 +21,7 @@ mod srtp;
 mod srtp_cipher;
 mod state;
 mod stun;
+pub mod stun_client;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -326,7 +326,7 @@ impl Transport {
         untouched.then(|| (self.ice.local().clone(), self.opens_channels))
     }
 
-    /// After an import: claims the controlling ICE role and asks the peer, at every address known of it, to move to the
+    /// After an import: asks the peer, at every address known of it, to move to the
     /// sockets that `reach` names for it. Returns the number of paths asked; with 0 the peer cannot be moved this way.
     pub fn take_over(&mut self, now: Instant, reach: impl Fn(SocketAddr) -> Vec<u8>) -> usize {
         if self.ended {

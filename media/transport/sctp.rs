@@ -16,8 +16,8 @@ use rtc_shared::TransportProtocol;
 use super::dcep::{Message, Reliability};
 use super::error::SendDataError;
 use super::guard::{Guard, Verdict};
-use super::inherited::Inherited;
 use super::handshake::VIRTUAL_PEER;
+use super::inherited::Inherited;
 use super::limits;
 use crate::codec::Channel;
 
@@ -100,11 +100,7 @@ impl Sctp {
 
     /// Goes on with channels of an association that was elsewhere: a fresh INIT restarts it at the peer, whose channels
     /// stay as they are (RFC 9260 §5.2.4.1).
-    pub(super) fn restarted(
-        channels: BTreeMap<u16, ChannelState>,
-        before: Option<Inherited>,
-        now: Instant,
-    ) -> Self {
+    pub(super) fn restarted(channels: BTreeMap<u16, ChannelState>, before: Option<Inherited>, now: Instant) -> Self {
         let mut sctp = Self { channels, before, restarting: true, guard: Guard::initiating(), ..Self::new(false) };
         sctp.association = sctp.endpoint.connect(now, ClientConfig::new(transport_config()), VIRTUAL_PEER).ok();
         sctp

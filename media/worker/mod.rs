@@ -13,8 +13,6 @@ mod tcp;
 mod wake;
 
 pub use config::{MediaConfig, MediaStartError};
-pub use handle::{
-    CONTROL_TO_WORKER_CAPACITY, EventSender, MediaPlane, SendCommandError, WORKER_TO_CONTROL_CAPACITY,
-};
+pub use handle::{CONTROL_TO_WORKER_CAPACITY, EventSender, MediaPlane, SendCommandError, WORKER_TO_CONTROL_CAPACITY};
 pub use relocate::Relocation;
 pub use start::start;

@@ -139,8 +139,11 @@ pub(crate) struct BatchSocket {
 impl BatchSocket {
     /// Binds a socket; port 0 takes any.
     pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket =
-            socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::DGRAM, Some(socket2::Protocol::UDP))?;
+        let socket = socket2::Socket::new(
+            socket2::Domain::for_address(address),
+            socket2::Type::DGRAM,
+            Some(socket2::Protocol::UDP),
+        )?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
         }
@@ -276,8 +279,10 @@ fn enlarge_buffers(descriptor: i32) {
 
 /// Sleeps until a descriptor is readable or the time is over.
 pub(crate) fn wait_readable(descriptors: &mut [libc::pollfd], wait: std::time::Duration) {
-    let wait =
-        libc::timespec { tv_sec: wait.as_secs() as libc::time_t, tv_nsec: libc::c_long::from(wait.subsec_nanos() as i32) };
+    let wait = libc::timespec {
+        tv_sec: wait.as_secs() as libc::time_t,
+        tv_nsec: libc::c_long::from(wait.subsec_nanos() as i32),
+    };
     // SAFETY: the slice gives pointer and count; ppoll writes only `revents` of its entries.
     unsafe { libc::ppoll(descriptors.as_mut_ptr(), descriptors.len() as u64, &raw const wait, std::ptr::null()) };
 }

@@ -77,11 +77,8 @@ fn bind(addresses: &[IpAddr], port: u16) -> Result<Vec<BatchSocket>, MediaStartE
     let mut sockets = Vec::new();
     for address in addresses.iter().take(SOCKETS_PER_WORKER_MAX) {
         let address = SocketAddr::new(*address, port);
-        let socket = BatchSocket::bind(address).map_err(|source| MediaStartError::Bind {
-            protocol: "udp",
-            address,
-            source,
-        })?;
+        let socket =
+            BatchSocket::bind(address).map_err(|source| MediaStartError::Bind { protocol: "udp", address, source })?;
         // One port number for all addresses of a worker, also where any was asked for.
         port = socket.local().port();
         sockets.push(socket);

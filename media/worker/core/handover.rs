@@ -170,8 +170,9 @@ impl WorkerCore {
     fn imported_transport(&self, now: Instant, transport: PeerTransport) -> Result<Transport, String> {
         match transport {
             // A planned hand-over: the exporter has stopped before it answered, so nothing has to be burnt.
-            PeerTransport::Established(state) => Transport::import(*state, now, ImportMargins::default())
-                .map_err(|error| format!("peer state: {error}")),
+            PeerTransport::Established(state) => {
+                Transport::import(*state, now, ImportMargins::default()).map_err(|error| format!("peer state: {error}"))
+            }
             PeerTransport::Unopened { local, open_channels } => {
                 let certificate = self.config.certificate.clone();
                 Ok(Transport::new(TransportConfig { certificate, local, open_channels, gcm: self.config.gcm }, now))
@@ -241,7 +242,9 @@ impl WorkerCore {
         const STREAMS_MAX: usize = crate::ingress::STREAMS_MAX;
         for state in layers.into_iter().take(STREAMS_MAX).filter(|state| state.stream < STREAMS_MAX) {
             let Some(&track) = self.track_by_key.get(&state.track) else { continue };
-            let Some(entry) = self.tracks.get_mut(track).filter(|entry| entry.publisher == Some(index)) else { continue };
+            let Some(entry) = self.tracks.get_mut(track).filter(|entry| entry.publisher == Some(index)) else {
+                continue;
+            };
             let mut rate = state.rate;
             rate.last_packet = Some(now);
             let history = History::new(entry.kind);

@@ -166,9 +166,13 @@ impl Client {
                 let answer = testing::answer(transaction, self.address, &self.local.pwd);
                 self.out.push((node, answer));
                 self.controlled |= controlling;
-                if nominated && self.node != node {
+                // Where libwebrtc leads, a pair of a higher priority is the one that it nominates.
+                let preferred = !controlling && !self.controlled;
+                if (nominated || preferred) && self.node != node {
                     self.node = node;
                     self.moves += 1;
+                }
+                if nominated || preferred {
                     self.next_check = now;
                 }
             }
