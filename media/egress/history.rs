@@ -5,8 +5,8 @@ use crate::packet::{PayloadInfo, SourcePacket};
 
 /// Video packets kept per layer: 3 s of 1080p at 2.5 Mbit/s, longer than any receiver asks back (Chromium: 1 s).
 pub const VIDEO_HISTORY_PACKETS: usize = 1024;
-/// Audio packets kept per track: 640 ms of 20 ms frames.
-pub const AUDIO_HISTORY_PACKETS: usize = 32;
+/// Audio packets kept per track: 2.5 s of 20 ms frames, and twice what one turn receives before it forwards.
+pub const AUDIO_HISTORY_PACKETS: usize = 128;
 /// Bytes of payload and extensions in one kept packet; Ethernet's MTU, nothing larger arrives in one datagram.
 pub const MAX_PACKET_BYTES: usize = 1500;
 
@@ -112,10 +112,10 @@ mod tests {
     #[test]
     fn a_packet_is_found_until_its_slot_is_taken_again() {
         let mut history = History::new(Kind::Audio);
-        for sequence in 65_536..65_536 + 33 {
+        for sequence in 65_536..65_536 + 129 {
             assert!(history.insert(&audio(sequence, &[sequence as u8; 10])));
         }
-        assert!(history.get(65_536).is_none(), "33 packets in 32 slots");
+        assert!(history.get(65_536).is_none(), "129 packets in 128 slots");
         assert_eq!(history.get(65_537).unwrap().payload, &[1; 10]);
         assert!(!history.insert(&audio(65_536, &[9])), "a late packet must not push out a newer one");
         assert_eq!(history.get(65_568).unwrap().payload, &[32; 10]);

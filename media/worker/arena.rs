@@ -235,6 +235,13 @@ impl SendArena {
         }
     }
 
+    /// Forgets what has not been sent.
+    pub(crate) fn discard(&mut self) {
+        self.messages.clear();
+        self.message_sockets.clear();
+        self.position = 0;
+    }
+
     /// Sends everything.
     pub(crate) fn flush(&mut self) {
         let mut start = 0;
@@ -245,9 +252,7 @@ impl SendArena {
             self.flush_run(usize::from(socket), start, end);
             start = end;
         }
-        self.messages.clear();
-        self.message_sockets.clear();
-        self.position = 0;
+        self.discard();
     }
 
     fn flush_run(&mut self, socket: usize, mut start: usize, end: usize) {
@@ -256,6 +261,8 @@ impl SendArena {
             start += outcome.sent;
             if outcome.segmentation_refused {
                 self.sockets[socket].disable_segmentation();
+            }
+            if outcome.split {
                 self.send_split(socket, start);
                 start += 1;
             } else if outcome.sent == 0 {

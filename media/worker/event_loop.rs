@@ -8,6 +8,7 @@ use crate::worker::core::{Relayed, WorkerCore};
 use crate::worker::socket::{RECEIVE_BATCH, ReceiveBuffers, readable, wait_readable};
 use crate::worker::tcp::{ConnectionInput, ConnectionSink};
 use crate::worker::wake::Waker;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
@@ -35,8 +36,18 @@ pub(crate) struct EventLoop {
 }
 
 impl EventLoop {
-    /// Runs until every sender of commands is gone.
+    /// Runs until every sender of commands is gone. A panic ends this worker's peers, never the worker: their clients
+    /// come again, and the other workers' rooms hear nothing of it.
     pub(crate) fn run(mut self) {
+        while catch_unwind(AssertUnwindSafe(|| self.turn_until_stopped())).is_err() {
+            tracing::error!("a media worker panicked and begins anew; its peers end");
+            metrics::counter!("starling_media_worker_panics_total").increment(1);
+            self.arena.discard();
+            self.core.begin_anew();
+        }
+    }
+
+    fn turn_until_stopped(&mut self) {
         let mut buffers = ReceiveBuffers::new();
         let mut descriptors = vec![readable(self.waker.descriptor())];
         descriptors.extend(self.arena.sockets().iter().map(|socket| readable(socket.descriptor())));

@@ -73,12 +73,17 @@ impl MediaPlane {
         IceCredentials { ufrag: format!("{}{}", worker_prefix(worker), text(10)), pwd: text(24) }
     }
 
-    /// Hands a command to a worker without waiting.
+    /// Hands a command to a worker without waiting. Data is refused from half of the capacity on.
     ///
     /// # Errors
     /// [`SendCommandError`] when the worker is too far behind or gone.
     pub fn send(&self, worker: usize, command: MediaCommand) -> Result<(), SendCommandError> {
         let link = self.workers.get(worker).ok_or(SendCommandError::Ended { worker })?;
+        // Data of one client must not crowd out the commands of all others: half of the queue is not for it.
+        let is_data = matches!(command, MediaCommand::SendData { .. });
+        if is_data && link.commands.capacity() < CONTROL_TO_WORKER_CAPACITY / 2 {
+            return Err(SendCommandError::Busy { worker });
+        }
         link.commands.try_send(command).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => SendCommandError::Busy { worker },
             mpsc::error::TrySendError::Closed(_) => SendCommandError::Ended { worker },
@@ -100,6 +105,22 @@ impl MediaPlane {
             })
             .unzip();
         (Self { workers: Arc::new(links), fingerprint: "00".into() }, receivers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Channel;
+    use crate::id::PeerId;
+
+    #[test]
+    fn data_leaves_half_of_the_queue_to_other_commands() {
+        let (plane, _commands) = MediaPlane::without_workers(1);
+        let data = || MediaCommand::SendData { peers: vec![], channel: Channel::Lossy, payload: bytes::Bytes::new() };
+        let taken = (0..CONTROL_TO_WORKER_CAPACITY).filter(|_| plane.send(0, data()).is_ok()).count();
+        assert!(taken <= CONTROL_TO_WORKER_CAPACITY / 2 + 1);
+        assert_eq!(plane.send(0, MediaCommand::ClosePeer { peer: PeerId(1) }), Ok(()));
     }
 }
 

@@ -93,7 +93,9 @@ pub(crate) struct Message {
 pub(crate) struct SendOutcome {
     /// Messages that the kernel took.
     pub(crate) sent: usize,
-    /// The kernel refused segmentation on this socket; the first unsent message must be split.
+    /// The first unsent message, of several datagrams, must be split.
+    pub(crate) split: bool,
+    /// The kernel or the device knows no segmentation on this socket.
     pub(crate) segmentation_refused: bool,
 }
 
@@ -249,14 +251,20 @@ impl BatchSocket {
             }
             let sent = libc::sendmmsg(self.descriptor(), headers.as_mut_ptr(), batch.len() as u32, 0);
             if sent > 0 {
-                return SendOutcome { sent: sent as usize, segmentation_refused: false };
+                return SendOutcome { sent: sent as usize, ..SendOutcome::default() };
             }
             let error = io::Error::last_os_error().raw_os_error().unwrap_or(0);
-            let refused = batch.first().is_some_and(|message| message.count > 1)
-                && matches!(error, libc::EINVAL | libc::EIO | libc::EOPNOTSUPP | libc::ENOPROTOOPT);
-            SendOutcome { sent: 0, segmentation_refused: refused }
+            refusal(error, batch.first().is_some_and(|message| message.count > 1))
         }
     }
+}
+
+/// What an error of the first message means. A segment that does not fit the path MTU is refused with EMSGSIZE or
+/// EINVAL, though single datagrams of that size go out in fragments: that is one receiver's matter, not the socket's.
+fn refusal(error: i32, segmented: bool) -> SendOutcome {
+    let unknown = matches!(error, libc::EIO | libc::EOPNOTSUPP | libc::ENOPROTOOPT);
+    let too_large = matches!(error, libc::EMSGSIZE | libc::EINVAL);
+    SendOutcome { sent: 0, split: segmented && (unknown || too_large), segmentation_refused: segmented && unknown }
 }
 
 fn enlarge_buffers(descriptor: i32) {
@@ -302,6 +310,16 @@ mod tests {
             let address: SocketAddr = text.parse().unwrap();
             assert_eq!(RawAddress::new(address).address(), address);
         }
+    }
+
+    #[test]
+    fn a_small_path_mtu_splits_the_message_and_keeps_segmentation() {
+        let split = SendOutcome { sent: 0, split: true, segmentation_refused: false };
+        assert_eq!([refusal(libc::EMSGSIZE, true), refusal(libc::EINVAL, true)], [split; 2]);
+        assert_eq!(refusal(libc::EMSGSIZE, false), SendOutcome::default());
+        let refused = SendOutcome { sent: 0, split: true, segmentation_refused: true };
+        assert_eq!(refusal(libc::EIO, true), refused);
+        assert_eq!(refusal(libc::EAGAIN, true), SendOutcome::default());
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use super::write::{begin, finish, put};
 use super::{FORMAT_TRANSPORT_CC, RtcpError, TRANSPORT_FEEDBACK, word};
 
-/// Packets that one received feedback may name: half of the number space.
-const READ_MAX: u16 = 0x8000;
+/// Packets that one received feedback may name: as many as a sender remembers, and more than any receiver reports at
+/// once (libwebrtc at least every 250 ms).
+const READ_MAX: u16 = 1024;
 /// Packets that one written feedback names at most.
 pub const WRITE_MAX: usize = 1000;
 /// Unit of the reference time in microseconds.

@@ -45,7 +45,7 @@ const PATH_HELD: Duration = Duration::from_secs(6);
 const TICK: Duration = Duration::from_millis(5);
 
 /// Settings of one core.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct CoreConfig {
     pub(crate) certificate: Arc<Certificate>,
     pub(crate) hold: Duration,
@@ -107,6 +107,17 @@ impl WorkerCore {
             next_tick: None,
             rtcp: Vec::with_capacity(1500),
         }
+    }
+
+    /// Forgets everything and tells the control plane that every peer has ended: the state cannot be trusted any more.
+    pub(crate) fn begin_anew(&mut self) {
+        let peers: Vec<PeerId> = self.by_id.keys().copied().collect();
+        let waiting = std::mem::take(&mut self.events);
+        let (data_events, config) = (self.data_events, self.config.clone());
+        *self = Self::new(config);
+        self.events = waiting;
+        self.data_events = data_events;
+        self.events.extend(peers.into_iter().map(|peer| MediaEvent::PeerEnded { peer, end: PeerEnd::Fault }));
     }
 
     /// The next event for the control plane.

@@ -161,3 +161,22 @@ fn two_hundred_random_rounds_leave_nothing_behind() {
     world.run(200);
     world.assert_empty(0);
 }
+
+#[test]
+fn a_core_that_begins_anew_ends_its_peers_and_serves_new_ones() {
+    let mut world = World::new(49);
+    world.connected(2);
+    world.publish_audio(0, 10);
+    world.subscribe(1, 10, Kind::Audio);
+    world.run(500);
+    world.nodes[0].core.begin_anew();
+    world.assert_empty(0);
+    world.run(20);
+    for client in [0, 1] {
+        let peer = world.clients[client].peer;
+        let ended = |event: &MediaEvent| matches!(event, MediaEvent::PeerEnded { peer: of, end: PeerEnd::Fault } if *of == peer);
+        assert!(world.has(ended));
+    }
+    let newcomer = world.join(0, 1, false);
+    assert!(world.run_until(5_000, |world| world.clients[newcomer].srtp.is_some()));
+}
