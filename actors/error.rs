@@ -1,5 +1,7 @@
 //! Why a join is refused, with the HTTP status of livekit-compat §2.
 
+use starling_media::worker::SendCommandError;
+
 /// A join was refused before a session existed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JoinError {
@@ -70,6 +72,23 @@ impl JoinError {
             Self::NodeFull { .. } | Self::Unavailable { .. } => 503,
         }
     }
+}
+
+/// A room's media was not moved to another worker.
+#[derive(Debug, thiserror::Error)]
+pub enum RelocateError {
+    /// No such room.
+    #[error("requested room does not exist")]
+    NoRoom,
+    /// No such worker.
+    #[error("media worker {worker} does not exist")]
+    NoWorker {
+        /// Its index.
+        worker: usize,
+    },
+    /// The media plane refused.
+    #[error(transparent)]
+    Media(#[from] SendCommandError),
 }
 
 /// The rooms of a node could not start.

@@ -1,7 +1,7 @@
 //! The door into the rooms of this node.
 
 use crate::config::RoomsConfig;
-use crate::error::{JoinError, StartError};
+use crate::error::{JoinError, RelocateError, StartError};
 use crate::ids::Numbers;
 use crate::limits::CALL_TIMEOUT;
 use crate::placement::{PlacementActor, PlacementMessage};
@@ -15,7 +15,7 @@ use dashmap::DashMap;
 use ractor::rpc::CallResult;
 use ractor::{Actor, ActorRef, Message, RpcReplyPort};
 use starling_media::command::MediaEvent;
-use starling_media::worker::MediaPlane;
+use starling_media::worker::{MediaPlane, Relocation};
 use starling_protocol::livekit as lk;
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,6 +120,20 @@ impl Rooms {
             snapshot.rooms.extend(ask(&room, |reply| RoomMessage::Inspect { reply }).await);
         }
         snapshot
+    }
+
+    /// Moves the media of a room to another worker of this node; its clients notice a changed candidate pair.
+    ///
+    /// # Errors
+    /// [`RelocateError`] for an unknown room or worker, or when the media plane is too far behind.
+    pub async fn relocate(&self, name: &str, worker: usize) -> Result<Relocation, RelocateError> {
+        if worker >= self.shared.media.worker_count() {
+            return Err(RelocateError::NoWorker { worker });
+        }
+        let rooms = ask(&self.supervisor, |reply| SupervisorMessage::Rooms { reply }).await.unwrap_or_default();
+        let room = rooms.into_iter().find(|(other, _)| other == name).map(|(_, room)| room);
+        let room = room.ok_or(RelocateError::NoRoom)?;
+        ask(&room, |reply| RoomMessage::Relocate { worker, reply }).await.unwrap_or(Err(RelocateError::NoRoom))
     }
 
     /// Makes a room's actor panic; does nothing without `test_faults`.

@@ -83,11 +83,13 @@ pub enum MediaCommand {
         /// The peer.
         peer: PeerId,
     },
-    /// Stops sealing for a peer, answers with its whole transport state, and forgets it.
+    /// Stops sealing for a peer, answers with its whole transport state, and forgets it. What still arrives for it is
+    /// kept for [`MediaCommand::RelayPeer`].
     ExportPeer {
         /// The peer.
         peer: PeerId,
-        /// Receives the versioned rmp-serde state, or `None` for an unknown or not yet connected peer.
+        /// Receives the versioned rmp-serde state, or `None` for an unknown peer and for one in the middle of
+        /// connecting, which ends by it.
         reply: oneshot::Sender<Option<Vec<u8>>>,
     },
     /// Goes on with a transport that another worker exported.
@@ -100,6 +102,13 @@ pub enum MediaCommand {
         state: Vec<u8>,
         /// Receives whether the state was accepted, or why not.
         reply: oneshot::Sender<Result<(), String>>,
+    },
+    /// Hands late datagrams of an exported peer on to another worker of this process, until two seconds pass without any.
+    RelayPeer {
+        /// The peer.
+        peer: PeerId,
+        /// Index of the worker that imported it.
+        worker: usize,
     },
     /// Answers with counters of this worker.
     Inspect {

@@ -2,11 +2,12 @@
 
 use crate::config::{Config, ConfigError};
 use starling_actors::{
-    Join, JoinError, Limits, NodeIdentity, RoomSettings, Rooms, RoomsConfig, SessionError, SessionInput, SessionOutput,
+    Join, JoinError, Limits, NodeIdentity, RelocateError, RoomSettings, Rooms, RoomsConfig, SessionError, SessionInput, SessionOutput,
     TokenSigner,
 };
 use starling_cluster::member::MemberFacts;
 use starling_media::codec::Codec;
+use starling_media::worker::Relocation;
 use starling_protocol::keys::KeyRing;
 use starling_protocol::livekit as lk;
 use starling_protocol::token::{Claims, sign};
@@ -55,6 +56,8 @@ pub trait Door: std::fmt::Debug + Send + Sync {
     fn join(&self, join: Join) -> Reply<'_, Result<Admitted, JoinError>>;
     /// What is going on, as JSON.
     fn snapshot(&self) -> Reply<'_, serde_json::Value>;
+    /// Moves a room's media to another worker.
+    fn relocate<'a>(&'a self, room: &'a str, worker: usize) -> Reply<'a, Result<Relocation, RelocateError>>;
 }
 
 impl Door for Rooms {
@@ -71,6 +74,10 @@ impl Door for Rooms {
 
     fn snapshot(&self) -> Reply<'_, serde_json::Value> {
         Box::pin(async move { serde_json::to_value(Self::snapshot(self).await).unwrap_or_default() })
+    }
+
+    fn relocate<'a>(&'a self, room: &'a str, worker: usize) -> Reply<'a, Result<Relocation, RelocateError>> {
+        Box::pin(Self::relocate(self, room, worker))
     }
 }
 

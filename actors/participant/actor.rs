@@ -13,10 +13,14 @@ use starling_media::command::MediaCommand;
 use starling_media::id::PeerId;
 use starling_protocol::livekit::DisconnectReason;
 use starling_protocol::livekit::leave_request::Action;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+
+/// Commands that wait while peers move, which takes milliseconds; beyond it the session ends.
+const HELD_COMMANDS_MAX: usize = 256;
 
 /// The shell of [`ParticipantState`].
 #[derive(Debug)]
@@ -41,6 +45,8 @@ pub(crate) struct RunningParticipant {
     shared: Arc<Shared>,
     room: ActorRef<RoomMessage>,
     worker: usize,
+    /// Commands that wait while the peers move to another worker.
+    held: Option<VecDeque<MediaCommand>>,
     sink: Option<(u64, mpsc::Sender<SessionOutput>)>,
     timer: Option<(Instant, JoinHandle<()>)>,
 }
@@ -90,7 +96,7 @@ impl Actor for ParticipantActor {
         let (calendar, seed, now) = (clock::calendar(), Ids::random().seed(), clock::now());
         let state = ParticipantState::new(config, start, sink, numbers, calendar, seed, now);
         let mut participant =
-            RunningParticipant { state, shared, room, worker, sink: Some((sink, output)), timer: None };
+            RunningParticipant { state, shared, room, worker, held: None, sink: Some((sink, output)), timer: None };
         participant.perform(&myself);
         participant.arm(&myself);
         Ok(participant)
@@ -123,6 +129,12 @@ impl Actor for ParticipantActor {
             ParticipantMessage::Resumed { sink, output, resume } => participant.resume(sink, output, *resume, now),
             ParticipantMessage::Room(message) => participant.state.handle_room(*message, now),
             ParticipantMessage::Media(event) => participant.state.handle_media(*event, now),
+            ParticipantMessage::Hold { reply } => {
+                participant.held.get_or_insert_default();
+                // A room that gave up waiting tells where the peers are by its next message.
+                let _ = reply.send(());
+            }
+            ParticipantMessage::Relocated { worker } => participant.relocated(worker),
             ParticipantMessage::Wake => {
                 participant.timer = None;
                 participant.state.handle_timeout(now);
@@ -158,6 +170,21 @@ impl RunningParticipant {
         self.state.resume(sink, resume, now);
     }
 
+    /// The peers are at another worker: so are the addresses that descriptions tell from now on.
+    fn relocated(&mut self, worker: usize) {
+        if worker != self.worker {
+            self.worker = worker;
+            let prefix = self.shared.media.new_credentials(worker).ufrag.chars().next();
+            self.state.relocated(self.shared.media.candidates(worker), prefix);
+            for mut entry in self.shared.peers.iter_mut().filter(|entry| entry.sid == self.state.sid) {
+                entry.worker = worker;
+            }
+        }
+        for command in self.held.take().unwrap_or_default() {
+            self.command(command);
+        }
+    }
+
     fn perform(&mut self, myself: &ActorRef<ParticipantMessage>) {
         while let Some(effect) = self.state.poll_effect() {
             match effect {
@@ -191,6 +218,14 @@ impl RunningParticipant {
 
     /// Without its commands a session is broken: the client starts anew.
     fn command(&mut self, command: MediaCommand) {
+        if let Some(held) = &mut self.held {
+            if held.len() < HELD_COMMANDS_MAX {
+                held.push_back(command);
+            } else {
+                self.state.end(DisconnectReason::MediaFailure, Some(Action::Reconnect), true);
+            }
+            return;
+        }
         if self.shared.send(self.worker, command).is_err() {
             self.state.end(DisconnectReason::MediaFailure, Some(Action::Reconnect), true);
         }

@@ -3,6 +3,7 @@
 use crate::session::{Admission, SessionOutput};
 use crate::signal::Message;
 use crate::track::TrackFacts;
+use ractor::RpcReplyPort;
 use starling_media::command::MediaEvent;
 use starling_protocol::join::JoinParameters;
 use starling_protocol::livekit as lk;
@@ -25,6 +26,10 @@ pub(crate) enum ParticipantMessage {
     Room(Box<ToParticipant>),
     /// The media plane says something of one of its peers.
     Media(Box<MediaEvent>),
+    /// Its peers are about to move: commands wait from here on.
+    Hold { reply: RpcReplyPort<()> },
+    /// Its peers are at this worker now; waiting commands go there.
+    Relocated { worker: usize },
     /// A deadline of the state may have passed.
     Wake,
     /// The room's actor is dead.

@@ -133,7 +133,7 @@ impl ParticipantState {
 /// New credentials with the worker's first character, and candidates above all earlier ones.
 fn next_generation(transport: &mut Transport, mut random: impl FnMut() -> String) {
     let local = &mut transport.local;
-    let prefix: String = local.ice.ufrag.chars().take(1).collect();
+    let prefix: String = transport.prefix.or_else(|| local.ice.ufrag.chars().next()).into_iter().collect();
     let pwd = format!("{}{}", random(), random());
     local.ice = IceCredentials { ufrag: format!("{prefix}{}", random()), pwd };
     local.local_preference = local.local_preference.saturating_add(limits::LOCAL_PREFERENCE_STEP);

@@ -62,6 +62,8 @@ pub(crate) struct Start {
 pub(crate) struct Transport {
     pub(crate) peer: PeerId,
     pub(crate) local: LocalTransport,
+    /// First character of the next ICE user name fragments, once the peer has moved to another worker.
+    pub(crate) prefix: Option<char>,
     pub(crate) connected: bool,
     /// Its client closed it at this time.
     pub(crate) closed_at: Option<Instant>,
@@ -168,6 +170,7 @@ impl ParticipantState {
                 local_preference: limits::LOCAL_PREFERENCE_STEP,
                 ice_lite: start.ice_lite,
             },
+            prefix: None,
             connected: false,
             closed_at: None,
             quality: (Quality::Excellent, 5.0),
@@ -226,6 +229,17 @@ impl ParticipantState {
         {
             subscriber.offerer.force();
             self.negotiate_soon(now);
+        }
+    }
+
+    /// The peers are at another worker, which has other addresses.
+    pub(crate) fn relocated(&mut self, candidates: &[Candidate], prefix: Option<char>) {
+        let subscriber = self.subscriber.as_mut().map(|subscriber| &mut subscriber.transport);
+        for transport in std::iter::once(&mut self.publisher).chain(subscriber) {
+            transport.prefix = prefix;
+            transport.local.candidates = candidates.to_vec();
+            transport.local.local_preference =
+                transport.local.local_preference.saturating_add(limits::LOCAL_PREFERENCE_STEP);
         }
     }
 

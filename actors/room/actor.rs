@@ -1,7 +1,7 @@
 //! Performs what a room decides.
 
 use crate::clock;
-use crate::error::JoinError;
+use crate::error::{JoinError, RelocateError};
 use crate::ids::Ids;
 use crate::participant::{ParticipantActor, ParticipantArguments, ParticipantMessage, Resume, ToParticipant};
 use crate::registry::{RoomEntry, Shared};
@@ -9,9 +9,11 @@ use crate::room::message::{RoomCommand, RoomMessage};
 use crate::room::state::{RoomEffect, RoomState};
 use crate::session::{Join, SESSION_RESPONSES_MAX, Session, SessionInput};
 use crate::signal::{self, Message};
+use crate::rooms::ask;
 use crate::snapshot::{ParticipantSnapshot, RoomSnapshot};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
 use starling_media::id::RoomKey;
+use starling_media::worker::Relocation;
 use starling_protocol::livekit as lk;
 use starling_protocol::livekit::DisconnectReason;
 use starling_protocol::livekit::leave_request::Action;
@@ -105,6 +107,9 @@ impl Actor for RoomActor {
             RoomMessage::ChannelOpened { sid, channel } => room.state.channel_opened(&sid, channel, now),
             RoomMessage::Speakers { levels } => room.state.speakers(&levels),
             RoomMessage::Api(command) => room.command(*command, now),
+            RoomMessage::Relocate { worker, reply } => {
+                let _ = reply.send(room.relocate(worker).await);
+            }
             RoomMessage::Inspect { reply } => {
                 let _ = reply.send(room.snapshot());
             }
@@ -179,6 +184,28 @@ impl RunningRoom {
         }
         let first = signal::response(Message::Reconnect(found.response));
         Session { first, requests: SessionInput::new(actor, sink), responses }
+    }
+
+    /// Moves every peer to another worker. Participants hold their commands back, the room's own wait in its mailbox.
+    async fn relocate(&mut self, worker: usize) -> Result<Relocation, RelocateError> {
+        if worker == self.worker {
+            return Ok(Relocation::default());
+        }
+        for participant in self.participants.values() {
+            // One that does not answer has ended, or is stuck and will be.
+            ask(participant, |reply| ParticipantMessage::Hold { reply }).await;
+        }
+        let room = self.state.key;
+        let peers: Vec<_> = self.shared.peers.iter().filter(|entry| entry.room == room).map(|entry| *entry.key()).collect();
+        let relocated = self.shared.media.relocate(room, &peers, self.worker, worker).await;
+        if relocated.is_ok() {
+            self.worker = worker;
+        }
+        for participant in self.participants.values() {
+            // One that has ended needs no worker.
+            let _ = participant.cast(ParticipantMessage::Relocated { worker: self.worker });
+        }
+        Ok(relocated?)
     }
 
     fn command(&mut self, command: RoomCommand, now: Instant) {

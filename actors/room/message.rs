@@ -1,6 +1,6 @@
 //! What a room actor hears.
 
-use crate::error::JoinError;
+use crate::error::{JoinError, RelocateError};
 use crate::session::{Admission, Join, Session};
 use crate::snapshot::RoomSnapshot;
 use crate::track::TrackFacts;
@@ -9,6 +9,7 @@ use ractor::RpcReplyPort;
 use starling_media::codec::Channel;
 use starling_media::command::{Quality, SpeakerLevel};
 use starling_media::id::TrackKey;
+use starling_media::worker::Relocation;
 use starling_protocol::livekit as lk;
 
 /// What a room actor hears.
@@ -28,6 +29,8 @@ pub(crate) enum RoomMessage {
     Speakers { levels: Vec<SpeakerLevel> },
     /// The server API asks.
     Api(Box<RoomCommand>),
+    /// Its media goes on at another worker.
+    Relocate { worker: usize, reply: RpcReplyPort<Result<Relocation, RelocateError>> },
     /// What is going on.
     Inspect { reply: RpcReplyPort<RoomSnapshot> },
     /// A deadline of the state may have passed.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::inherited::{Inherited, verification_tag};
 use super::limits;
 
 const COMMON_HEADER: usize = 12;
@@ -36,6 +37,8 @@ pub(super) struct Guard {
     highest: Option<u32>,
     /// We sent INIT: the peer's numbering is unknown until its INIT ACK.
     awaits_init_ack: bool,
+    /// Our verification tag, as the peer's newest passed packet bears it.
+    tag: u32,
     streams: BTreeSet<u16>,
 }
 
@@ -45,8 +48,23 @@ impl Guard {
         Self { awaits_init_ack: true, ..Self::default() }
     }
 
+    /// Where the peer's numbering stands.
+    pub(super) fn inherited(&self) -> Option<Inherited> {
+        self.highest.map(|highest| Inherited { tag: self.tag, highest })
+    }
+
     /// Judges one packet.
     pub(super) fn check(&mut self, packet: &[u8]) -> Verdict {
+        let verdict = self.judge(packet);
+        if verdict == Verdict::Pass
+            && let Some(tag) = verification_tag(packet)
+        {
+            self.tag = tag;
+        }
+        verdict
+    }
+
+    fn judge(&mut self, packet: &[u8]) -> Verdict {
         let Some(mut rest) = packet.get(COMMON_HEADER..) else { return Verdict::Drop };
         let mut chunks = 0;
         let mut verdict = Verdict::Drop;

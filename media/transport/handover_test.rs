@@ -27,7 +27,7 @@ fn a_transport_goes_on_elsewhere_with_no_index_used_twice() {
     // Reliable messages sent before the restart is through wait for it.
     moved.send_data(net.now, Channel::Reliable, b"early").unwrap();
     assert!(moved.poll_transmit().is_none(), "nothing is sent without a path");
-    assert_eq!(moved.take_over(net.now, 0), 1);
+    assert_eq!(moved.take_over(net.now, |_| vec![0]), 1);
     let (to, request) = moved.poll_transmit().unwrap();
     assert_eq!((to, classify(&request)), (path(), DatagramClass::Stun));
     let answer = Writer::new(MessageType::Success, request[8..20].try_into().unwrap())

@@ -150,6 +150,14 @@ impl Ice {
         &self.local.ufrag
     }
 
+    pub(super) fn local(&self) -> &IceCredentials {
+        &self.local
+    }
+
+    pub(super) fn knows_remote(&self) -> bool {
+        self.remote.is_some()
+    }
+
     pub(super) fn restart(&mut self, local: IceCredentials) {
         let before = std::mem::replace(&mut self.local, local);
         // After a second restart without a nomination the peer still uses the first ones.
@@ -292,13 +300,30 @@ impl Ice {
         }
     }
 
-    /// Claims the controlling role and asks the peer to move to `socket`; returns the number of addresses asked.
-    pub(super) fn take_over(&mut self, now: Instant, socket: u8) -> usize {
-        let remotes = self.export().remotes;
+    /// Goes on with the path that carried the datagrams at the exporter and still reaches us, until a better one is
+    /// nominated.
+    pub(super) fn adopt_path(&mut self, now: Instant, path: Path) {
+        self.touch(now, path);
+        self.select(path, false);
+    }
+
+    /// Claims the controlling role and asks the peer to move to one of the sockets that `reach` names for each of its
+    /// addresses; returns the number of paths asked.
+    pub(super) fn take_over(&mut self, now: Instant, reach: impl Fn(SocketAddr) -> Vec<u8>) -> usize {
+        let remotes = self.export().remotes.into_iter();
+        let targets = remotes.flat_map(|remote| {
+            reach(remote).into_iter().map(move |socket| Path::Udp { socket, remote })
+        });
+        let targets = targets.take(limits::MAX_PATHS).collect();
         self.controlling = true;
         self.tie_breaker = TIE_BREAKER;
-        self.nominate(now, remotes.into_iter().map(|remote| Path::Udp { socket, remote }).collect());
+        self.nominate(now, targets);
         self.targets.len()
+    }
+
+    /// The paths that we ask the peer to move to.
+    pub(super) fn targets(&self) -> &[Path] {
+        &self.targets
     }
 
     fn nominate(&mut self, now: Instant, targets: Vec<Path>) {

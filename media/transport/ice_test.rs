@@ -163,7 +163,7 @@ fn a_take_over_nominates_every_known_address_until_one_answers() {
     ice.handle(now, path(2), &check(&credentials("server"), 2, false));
     let mut moved = Ice::import(ice.export(), Some(now));
     assert_eq!(moved.selected(), None);
-    assert_eq!(moved.take_over(now, 3), 2);
+    assert_eq!(moved.take_over(now, |_| vec![3]), 2);
     let (to, request) = reply(&mut moved);
     let new_path = Path::Udp { socket: 3, remote: path(1).remote() };
     assert_eq!(to, new_path);
@@ -186,7 +186,7 @@ fn a_take_over_nominates_every_known_address_until_one_answers() {
     assert_eq!(moved.out.len(), 1);
     // The next node's nomination and priority are higher again.
     let mut next = Ice::import(moved.export(), Some(now));
-    next.take_over(now, 0);
+    next.take_over(now, |_| vec![0]);
     assert_eq!(Message::parse(&reply(&mut next).1).unwrap().nomination, Some(2));
 }
 
@@ -195,7 +195,7 @@ fn while_controlling_a_peer_that_still_controls_gets_487_and_one_that_refuses_us
     let (mut ice, now) = server();
     ice.handle(now, path(1), &check(&credentials("server"), 1, true));
     ice.out.clear();
-    ice.take_over(now, 0);
+    ice.take_over(now, |_| vec![0]);
     let (_, request) = reply(&mut ice);
     ice.handle(now, path(1), &check(&credentials("server"), 2, true));
     assert_eq!(Message::parse(&reply(&mut ice).1).unwrap().error_code, Some(487));

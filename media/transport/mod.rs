@@ -12,6 +12,7 @@ mod guard;
 mod handshake;
 mod hello;
 mod ice;
+mod inherited;
 pub mod limits;
 pub mod stun_client;
 mod record;
@@ -23,6 +24,7 @@ mod state;
 mod stun;
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -227,6 +229,10 @@ impl Transport {
         if self.ended {
             return;
         }
+        if self.connect_by.is_some() && !self.ice.knows_remote() {
+            // A v0 publisher that publishes nothing is described late or never; its session bounds it.
+            self.connect_by = Some(now + limits::CONNECT_TIMEOUT);
+        }
         if self.connect_by.is_some_and(|at| at <= now) {
             self.end(PeerEnd::ConsentExpired);
             return;
@@ -294,15 +300,36 @@ impl Transport {
         }
     }
 
-    /// After an import: claims the controlling ICE role and asks the peer, at every address known of it, to move to our
-    /// socket. Returns the number of addresses asked; with 0 the peer cannot be moved this way.
-    pub fn take_over(&mut self, now: Instant, socket: u8) -> usize {
+    /// After an import: the path of before still reaches us, so it serves until the peer has moved.
+    pub fn adopt_path(&mut self, now: Instant, path: Path) {
+        if !self.ended {
+            self.ice.adopt_path(now, path);
+            self.flush(now);
+        }
+    }
+
+    /// What makes a transport anew whose peer has not been described yet: our credentials, and whether we open channels.
+    #[must_use]
+    pub fn unopened(&self) -> Option<(IceCredentials, bool)> {
+        let untouched = !self.ended && self.srtp.is_none() && !self.ice.knows_remote();
+        untouched.then(|| (self.ice.local().clone(), self.opens_channels))
+    }
+
+    /// After an import: claims the controlling ICE role and asks the peer, at every address known of it, to move to the
+    /// sockets that `reach` names for it. Returns the number of paths asked; with 0 the peer cannot be moved this way.
+    pub fn take_over(&mut self, now: Instant, reach: impl Fn(SocketAddr) -> Vec<u8>) -> usize {
         if self.ended {
             return 0;
         }
-        let asked = self.ice.take_over(now, socket);
+        let asked = self.ice.take_over(now, reach);
         self.flush(now);
         asked
+    }
+
+    /// The paths on which answers to a take-over come: they name nobody, so the worker has to know them.
+    #[must_use]
+    pub fn asked_paths(&self) -> &[Path] {
+        self.ice.targets()
     }
 
     fn end(&mut self, reason: PeerEnd) {

@@ -16,6 +16,7 @@ use rtc_shared::TransportProtocol;
 use super::dcep::{Message, Reliability};
 use super::error::SendDataError;
 use super::guard::{Guard, Verdict};
+use super::inherited::Inherited;
 use super::handshake::VIRTUAL_PEER;
 use super::limits;
 use crate::codec::Channel;
@@ -52,7 +53,9 @@ pub(super) struct Sctp {
     channels: BTreeMap<u16, ChannelState>,
     /// Streams that may have messages to read: readability is told once only.
     readable: BTreeSet<u16>,
-    /// Reliable messages sent while the association restarts, and their bytes.
+    /// Where the peer's numbering stood in the association before a restart.
+    before: Option<Inherited>,
+    /// Messages sent while the association restarts, and their bytes.
     held: VecDeque<(u16, Bytes)>,
     held_bytes: usize,
     events: VecDeque<SctpEvent>,
@@ -84,6 +87,7 @@ impl Sctp {
             guard: Guard::default(),
             up: false,
             restarting: false,
+            before: None,
             opens_channels,
             channels: BTreeMap::new(),
             readable: BTreeSet::new(),
@@ -96,8 +100,12 @@ impl Sctp {
 
     /// Goes on with channels of an association that was elsewhere: a fresh INIT restarts it at the peer, whose channels
     /// stay as they are (RFC 9260 §5.2.4.1).
-    pub(super) fn restarted(channels: BTreeMap<u16, ChannelState>, now: Instant) -> Self {
-        let mut sctp = Self { channels, restarting: true, guard: Guard::initiating(), ..Self::new(false) };
+    pub(super) fn restarted(
+        channels: BTreeMap<u16, ChannelState>,
+        before: Option<Inherited>,
+        now: Instant,
+    ) -> Self {
+        let mut sctp = Self { channels, before, restarting: true, guard: Guard::initiating(), ..Self::new(false) };
         sctp.association = sctp.endpoint.connect(now, ClientConfig::new(transport_config()), VIRTUAL_PEER).ok();
         sctp
     }
@@ -107,8 +115,29 @@ impl Sctp {
         (self.up || self.restarting).then(|| self.channels.clone())
     }
 
+    /// How far the peer's messages were taken, for whoever goes on.
+    pub(super) fn inherited(&self) -> Option<Inherited> {
+        if self.restarting { self.before } else { self.guard.inherited() }
+    }
+
+    /// Takes the messages of a packet that the peer sent before it heard of the restart; true if it is such a packet.
+    /// Nobody acknowledges them, and the peer forgets them with its old association. Only whole messages that come in
+    /// order are taken: the rest has to be repeated by LiveKit's reliable channel.
+    fn take_before(&mut self, packet: &[u8]) -> bool {
+        let Some(before) = self.before.as_mut().filter(|before| before.owns(packet)) else { return false };
+        for message in before.take(packet) {
+            if self.channels.contains_key(&message.stream) {
+                self.take_data(message.stream, message.payload, Protocol::from(message.protocol));
+            }
+        }
+        true
+    }
+
     /// Takes one SCTP packet out of DTLS.
     pub(super) fn handle(&mut self, now: Instant, packet: Vec<u8>) {
+        if self.take_before(&packet) {
+            return;
+        }
         let verdict = self.guard.check(&packet);
         match verdict {
             Verdict::Drop => {
@@ -327,10 +356,7 @@ impl Sctp {
             return Err(SendDataError::Full { channel, limit });
         }
         if !self.up {
-            // A restart takes a round trip or two: reliable messages wait for it.
-            if !reliable {
-                return Err(SendDataError::NotOpen(channel));
-            }
+            // A restart takes a round trip or two: messages wait for it.
             self.held_bytes += payload.len();
             self.held.push_back((id, Bytes::copy_from_slice(payload)));
             return Ok(());

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::dtls::{Dtls, Session};
 use super::error::ImportError;
 use super::ice::{Ice, IceState};
+use super::inherited::Inherited;
 use super::record::{Record, SEQUENCE_LIMIT, Secrets};
 use super::replay::ReplayWindow;
 use super::sctp::{ChannelState, Sctp};
@@ -39,6 +40,8 @@ pub struct TransportState {
     pub(super) next_rtcp_index: u32,
     /// Open channels by stream id; `None` while the association is not up.
     pub(super) channels: Option<BTreeMap<u16, ChannelState>>,
+    /// Where the peer's SCTP numbering stood.
+    pub(super) inherited: Option<Inherited>,
     pub(super) opens_channels: bool,
 }
 
@@ -94,6 +97,7 @@ impl Transport {
             rtcp_sources: srtp.rtcp_sources.clone(),
             next_rtcp_index: srtp.next_rtcp_index,
             channels: self.sctp.export(),
+            inherited: self.sctp.inherited(),
             opens_channels: self.opens_channels,
         })
     }
@@ -109,7 +113,7 @@ impl Transport {
         srtp.next_rtcp_index = state.next_rtcp_index.saturating_add(margins.srtcp);
         let session = Session::new(state.secrets, state.profile, state.fingerprint, record);
         let sctp = match state.channels {
-            Some(channels) => Sctp::restarted(channels, now),
+            Some(channels) => Sctp::restarted(channels, state.inherited, now),
             None => Sctp::new(state.opens_channels),
         };
         let ice = Ice::import(state.ice, Some(now));

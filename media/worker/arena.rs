@@ -9,6 +9,7 @@ use bytes::Bytes;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use tokio::sync::mpsc;
 
 /// Bytes gathered before a flush; about one core's second-level cache.
@@ -64,7 +65,9 @@ pub(crate) struct ArenaCounters {
 /// Datagrams waiting to be sent by one worker.
 #[derive(Debug)]
 pub(crate) struct SendArena {
+    /// The worker's own sockets, then handles of other workers' through which moved peers are still reached.
     sockets: Vec<BatchSocket>,
+    own: usize,
     connections: HashMap<ConnectionId, mpsc::Sender<Bytes>>,
     buffer: Vec<u8>,
     position: usize,
@@ -78,6 +81,7 @@ pub(crate) struct SendArena {
 impl SendArena {
     pub(crate) fn new(sockets: Vec<BatchSocket>) -> Self {
         Self {
+            own: sockets.len(),
             sockets,
             connections: HashMap::new(),
             buffer: vec![0; FLUSH_BYTES + SLACK_BYTES],
@@ -89,13 +93,43 @@ impl SendArena {
         }
     }
 
+    /// The worker's own sockets.
     pub(crate) fn sockets(&self) -> &[BatchSocket] {
-        &self.sockets
+        &self.sockets[..self.own]
     }
 
-    /// Number of sockets, for whoever has to name them all.
-    pub(crate) fn socket_count(&self) -> u8 {
-        self.sockets.len().min(usize::from(u8::MAX)) as u8
+    /// Lets the worker send through another worker's sockets as well. Beyond what a path can name they are left out:
+    /// peers moved from there are silent until they have switched.
+    pub(crate) fn borrow(&mut self, others: impl IntoIterator<Item = BatchSocket>) {
+        let free = usize::from(u8::MAX).saturating_sub(self.sockets.len());
+        self.sockets.extend(others.into_iter().take(free));
+    }
+
+    /// The local address of a socket, own or borrowed.
+    pub(crate) fn local_of(&self, socket: u8) -> Option<SocketAddr> {
+        self.sockets.get(usize::from(socket)).map(BatchSocket::local)
+    }
+
+    /// Whether a path goes through another worker's socket.
+    pub(crate) fn is_borrowed(&self, path: Path) -> bool {
+        matches!(path, Path::Udp { socket, .. } if usize::from(socket) >= self.own)
+    }
+
+    /// The socket, own or borrowed, with this local address.
+    pub(crate) fn socket_at(&self, local: SocketAddr) -> Option<u8> {
+        self.sockets.iter().position(|socket| socket.local() == local).map(|socket| socket as u8)
+    }
+
+    /// Own sockets from which a remote address may be reached: those bound to the same address as `beside`, where there
+    /// are any, or else all of the remote's family.
+    pub(crate) fn sockets_towards(&self, remote: SocketAddr, beside: Option<SocketAddr>) -> Vec<u8> {
+        let those = |fits: &dyn Fn(SocketAddr) -> bool| -> Vec<u8> {
+            let own = self.sockets().iter().enumerate();
+            own.filter(|(_, socket)| fits(socket.local())).map(|(index, _)| index as u8).collect()
+        };
+        let same_family = |local: SocketAddr| local.is_ipv4() == remote.is_ipv4();
+        let same = those(&|local| same_family(local) && beside.is_some_and(|beside| beside.ip() == local.ip()));
+        if same.is_empty() { those(&same_family) } else { same }
     }
 
     pub(crate) fn counters(&self) -> ArenaCounters {

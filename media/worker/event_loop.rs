@@ -4,10 +4,11 @@
 use crate::command::{MediaCommand, MediaEvent};
 use crate::id::Path;
 use crate::worker::arena::SendArena;
-use crate::worker::core::WorkerCore;
+use crate::worker::core::{Relayed, WorkerCore};
 use crate::worker::socket::{RECEIVE_BATCH, ReceiveBuffers, readable, wait_readable};
-use crate::worker::tcp::ConnectionInput;
+use crate::worker::tcp::{ConnectionInput, ConnectionSink};
 use crate::worker::wake::Waker;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 
@@ -27,6 +28,8 @@ pub(crate) struct EventLoop {
     pub(crate) arena: SendArena,
     pub(crate) commands: mpsc::Receiver<MediaCommand>,
     pub(crate) connections: mpsc::Receiver<ConnectionInput>,
+    /// Every worker by index, to hand datagrams of moved peers on.
+    pub(crate) workers: Arc<Vec<ConnectionSink>>,
     pub(crate) events: mpsc::Sender<MediaEvent>,
     pub(crate) waker: Waker,
 }
@@ -54,7 +57,18 @@ impl EventLoop {
             stopped = self.take_commands();
             self.core.handle_timeout(Instant::now(), ntp_now(), &mut self.arena);
             self.arena.flush();
+            self.relay();
             self.publish_events();
+        }
+    }
+
+    /// Hands datagrams of moved peers on; a full queue drops them as a network would.
+    fn relay(&mut self) {
+        while let Some(Relayed { worker, path, datagram }) = self.core.poll_relayed() {
+            let Path::Udp { socket, remote } = path else { continue };
+            if let (Some(sink), Some(local)) = (self.workers.get(worker), self.arena.local_of(socket)) {
+                sink.try_put(ConnectionInput::Relayed { local, remote, datagram });
+            }
         }
     }
 
@@ -85,6 +99,12 @@ impl EventLoop {
                     let path = Path::Tcp { connection, remote };
                     self.core.handle_datagram(Instant::now(), path, &mut datagram, &mut self.arena);
                 }
+                Ok(ConnectionInput::Relayed { local, remote, mut datagram }) => {
+                    if let Some(socket) = self.arena.socket_at(local) {
+                        let path = Path::Udp { socket, remote };
+                        self.core.handle_datagram(Instant::now(), path, &mut datagram, &mut self.arena);
+                    }
+                }
                 Err(_) => return,
             }
         }
@@ -95,7 +115,13 @@ impl EventLoop {
     fn take_commands(&mut self) -> bool {
         for _ in 0..INPUTS_PER_TURN {
             match self.commands.try_recv() {
-                Ok(command) => self.core.handle_command(Instant::now(), command, &mut self.arena),
+                Ok(command) => {
+                    if matches!(command, MediaCommand::ExportPeer { .. }) {
+                        // What the peer said here is told before what it says at its next worker.
+                        self.publish_events();
+                    }
+                    self.core.handle_command(Instant::now(), command, &mut self.arena);
+                }
                 Err(mpsc::error::TryRecvError::Empty) => return false,
                 Err(mpsc::error::TryRecvError::Disconnected) => return true,
             }

@@ -6,6 +6,7 @@ mod core;
 mod event_loop;
 mod external;
 mod handle;
+mod relocate;
 mod socket;
 mod start;
 mod tcp;
@@ -15,4 +16,5 @@ pub use config::{MediaConfig, MediaStartError};
 pub use handle::{
     CONTROL_TO_WORKER_CAPACITY, EventSender, MediaPlane, SendCommandError, WORKER_TO_CONTROL_CAPACITY,
 };
+pub use relocate::Relocation;
 pub use start::start;

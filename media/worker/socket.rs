@@ -151,6 +151,11 @@ impl BatchSocket {
         Ok(Self { socket, local, segmentation: true })
     }
 
+    /// A second handle of the same socket, to send through it from another worker.
+    pub(crate) fn share(&self) -> io::Result<Self> {
+        Ok(Self { socket: self.socket.try_clone()?, local: self.local, segmentation: self.segmentation })
+    }
+
     pub(crate) fn local(&self) -> SocketAddr {
         self.local
     }

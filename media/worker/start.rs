@@ -1,7 +1,7 @@
 //! Starts the media workers: binds sockets, finds addresses, makes threads.
 
 use crate::codec::Candidate;
-use crate::command::MediaEvent;
+use crate::command::{MediaCommand, MediaEvent};
 use crate::transport::Certificate;
 use crate::worker::arena::SendArena;
 use crate::worker::config::{MediaConfig, MediaStartError, SOCKETS_PER_WORKER_MAX};
@@ -10,7 +10,7 @@ use crate::worker::event_loop::EventLoop;
 use crate::worker::external::external_address;
 use crate::worker::handle::{CONTROL_TO_WORKER_CAPACITY, MediaPlane, WORKER_TO_CONTROL_CAPACITY, WorkerLink};
 use crate::worker::socket::BatchSocket;
-use crate::worker::tcp::{CONNECTIONS_TO_WORKER_CAPACITY, ConnectionSink, accept};
+use crate::worker::tcp::{CONNECTIONS_TO_WORKER_CAPACITY, ConnectionInput, ConnectionSink, accept};
 use crate::worker::wake::Waker;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -35,17 +35,36 @@ pub async fn start(config: MediaConfig) -> Result<(MediaPlane, mpsc::Receiver<Me
         .map_err(|error| MediaStartError::Certificate { reason: error.to_string() })?;
     let (listeners, tcp_candidates) = listen(&config).await?;
     let (events, event_receiver) = mpsc::channel(WORKER_TO_CONTROL_CAPACITY);
-    let mut links = Vec::new();
-    let mut sinks = Vec::new();
-    for (index, port) in config.udp_ports.iter().enumerate() {
-        let sockets = bind(&config.bind, *port)?;
-        let mut candidates = udp_candidates(&config, &sockets).await;
+    let mut bound = Vec::new();
+    for port in &config.udp_ports {
+        bound.push(bind(&config.bind, *port)?);
+    }
+    let (mut links, mut sinks, mut seats) = (Vec::new(), Vec::new(), Vec::new());
+    for sockets in &bound {
+        let mut candidates = udp_candidates(&config, sockets).await;
         candidates.extend(tcp_candidates.iter().cloned());
-        let (link, sink) = spawn_worker(index, &config, certificate.clone(), sockets, candidates, events.clone())?;
+        let (link, sink, seat) = seat(candidates)?;
         links.push(link);
         sinks.push(sink);
+        seats.push(seat);
     }
     let sinks = Arc::new(sinks);
+    let arenas = arenas(bound).map_err(MediaStartError::Worker)?;
+    for (index, (seat, arena)) in seats.into_iter().zip(arenas).enumerate() {
+        let event_loop = EventLoop {
+            core: WorkerCore::new(core_config(&config, certificate.clone())),
+            arena,
+            commands: seat.commands,
+            connections: seat.connections,
+            workers: sinks.clone(),
+            events: events.clone(),
+            waker: seat.waker,
+        };
+        std::thread::Builder::new()
+            .name(format!("media-{index}"))
+            .spawn(move || event_loop.run())
+            .map_err(MediaStartError::Worker)?;
+    }
     for listener in listeners {
         tokio::spawn(accept(listener, sinks.clone()));
     }
@@ -115,37 +134,45 @@ async fn listen(config: &MediaConfig) -> Result<(Vec<TcpListener>, Vec<Candidate
     Ok((listeners, candidates))
 }
 
-fn spawn_worker(
-    index: usize,
-    config: &MediaConfig,
-    certificate: Arc<Certificate>,
-    sockets: Vec<BatchSocket>,
-    candidates: Vec<Candidate>,
-    events: mpsc::Sender<MediaEvent>,
-) -> Result<(WorkerLink, ConnectionSink), MediaStartError> {
+/// The receiving ends of one worker to be.
+struct Seat {
+    commands: mpsc::Receiver<MediaCommand>,
+    connections: mpsc::Receiver<ConnectionInput>,
+    waker: Waker,
+}
+
+fn seat(candidates: Vec<Candidate>) -> Result<(WorkerLink, ConnectionSink, Seat), MediaStartError> {
     let waker = Waker::new().map_err(MediaStartError::Worker)?;
     let (commands, command_receiver) = mpsc::channel(CONTROL_TO_WORKER_CAPACITY);
     let (inputs, connections) = mpsc::channel(CONNECTIONS_TO_WORKER_CAPACITY);
-    let core = CoreConfig {
+    let link = WorkerLink { commands, candidates, waker: Some(waker.clone()) };
+    let sink = ConnectionSink { inputs, waker: waker.clone() };
+    Ok((link, sink, Seat { commands: command_receiver, connections, waker }))
+}
+
+/// One arena for each worker: its own sockets, and handles of all others'.
+fn arenas(bound: Vec<Vec<BatchSocket>>) -> std::io::Result<Vec<SendArena>> {
+    let mut borrowed = Vec::new();
+    for index in 0..bound.len() {
+        let others = bound.iter().enumerate().filter(|(other, _)| *other != index);
+        let shared = others.flat_map(|(_, sockets)| sockets).map(BatchSocket::share);
+        borrowed.push(shared.collect::<std::io::Result<Vec<_>>>()?);
+    }
+    let arenas = bound.into_iter().zip(borrowed).map(|(own, others)| {
+        let mut arena = SendArena::new(own);
+        arena.borrow(others);
+        arena
+    });
+    Ok(arenas.collect())
+}
+
+fn core_config(config: &MediaConfig, certificate: Arc<Certificate>) -> CoreConfig {
+    CoreConfig {
         certificate,
         hold: config.hold,
         allow_pause: config.allow_pause,
         congestion_control: config.congestion_control,
         gcm: config.gcm,
         test_switches: config.test_switches,
-    };
-    let event_loop = EventLoop {
-        core: WorkerCore::new(core),
-        arena: SendArena::new(sockets),
-        commands: command_receiver,
-        connections,
-        events,
-        waker: waker.clone(),
-    };
-    std::thread::Builder::new()
-        .name(format!("media-{index}"))
-        .spawn(move || event_loop.run())
-        .map_err(MediaStartError::Worker)?;
-    let link = WorkerLink { commands, candidates, waker: Some(waker.clone()) };
-    Ok((link, ConnectionSink { inputs, waker }))
+    }
 }

@@ -38,6 +38,8 @@ pub(crate) enum ConnectionInput {
     Datagram { connection: ConnectionId, remote: SocketAddr, datagram: BytesMut },
     /// The connection is gone.
     Closed { connection: ConnectionId },
+    /// A datagram of a peer that has moved here, from the worker whose socket still got it.
+    Relayed { local: SocketAddr, remote: SocketAddr, datagram: BytesMut },
 }
 
 /// A worker as connections see it.
@@ -48,6 +50,13 @@ pub(crate) struct ConnectionSink {
 }
 
 impl ConnectionSink {
+    /// Hands over without waiting; beyond the queue's capacity it is dropped.
+    pub(crate) fn try_put(&self, input: ConnectionInput) {
+        if self.inputs.try_send(input).is_ok() {
+            self.waker.wake();
+        }
+    }
+
     async fn put(&self, input: ConnectionInput) -> Option<()> {
         self.inputs.send(input).await.ok()?;
         self.waker.wake();

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::Response;
 use serde::Deserialize;
+use starling_actors::RelocateError;
 use starling_media::command::{Impairment, MediaCommand};
 use starling_protocol::token::{self, Claims, VideoGrants};
 use std::sync::Arc;
@@ -82,4 +83,29 @@ pub(super) async fn impair(State(state): State<Arc<HttpState>>, body: Bytes) -> 
         }
     }
     text(StatusCode::OK, "OK")
+}
+
+/// What `/debug/move` is asked.
+#[derive(Debug, Deserialize)]
+struct MoveRequest {
+    room: String,
+    worker: usize,
+}
+
+/// `POST /debug/move` with room and worker as JSON: the room's media goes on at that worker.
+pub(super) async fn relocate(State(state): State<Arc<HttpState>>, body: Bytes) -> Response {
+    let request: MoveRequest = match serde_json::from_slice(&body) {
+        Ok(request) => request,
+        Err(error) => return text(StatusCode::BAD_REQUEST, format!("body is not JSON with room and worker: {error}")),
+    };
+    match state.door.relocate(&request.room, request.worker).await {
+        Ok(done) => {
+            let answer = serde_json::json!({ "moved": done.moved.len(), "lost": done.lost.len() });
+            json(StatusCode::OK, &answer)
+        }
+        Err(error @ (RelocateError::NoRoom | RelocateError::NoWorker { .. })) => {
+            text(StatusCode::NOT_FOUND, error.to_string())
+        }
+        Err(error @ RelocateError::Media(_)) => text(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+    }
 }

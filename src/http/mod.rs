@@ -16,7 +16,7 @@ use crate::rooms::Door;
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 use starling_media::worker::MediaPlane;
 use starling_protocol::keys::KeyRing;
@@ -108,7 +108,9 @@ pub fn router(state: Arc<HttpState>) -> Router {
             .route("/meet/token", get(development::token_by_query).post(development::token_by_body));
     }
     if state.test_switches {
-        router = router.route("/debug/impair", axum::routing::post(development::impair));
+        router = router
+            .route("/debug/impair", post(development::impair))
+            .route("/debug/move", post(development::relocate));
     }
     router.with_state(state)
 }

@@ -29,11 +29,13 @@ pub(super) struct RoomAudio {
 }
 
 /// Bytes of one source by spatial layer, and the bit rate made of them.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct SourceRate {
     bytes: [u64; LAYERS],
     rates_bps: [f64; LAYERS],
+    #[serde(skip)]
     measured_at: Option<Instant>,
+    #[serde(skip)]
     pub(super) last_packet: Option<Instant>,
     spatial_seen: u8,
     temporal_seen: u8,

@@ -48,12 +48,16 @@ impl WorkerCore {
             }
             MediaCommand::ClosePeer { peer } => self.close_peer(peer, arena),
             MediaCommand::ExportPeer { peer, reply } => {
+                let state = self.export_peer(now, peer, arena);
+                // What was sealed here leaves before anything that the importer seals.
+                arena.flush();
                 // The asker may have gone; then the peer is gone as well, as after any export.
-                let _ = reply.send(self.export_peer(now, peer));
+                let _ = reply.send(state);
             }
             MediaCommand::ImportPeer { peer, room, state, reply } => {
                 let _ = reply.send(self.import_peer(now, peer, room, &state, arena));
             }
+            MediaCommand::RelayPeer { peer, worker } => self.departures.settle(peer, worker),
             MediaCommand::Inspect { reply } => {
                 let _ = reply.send(self.snapshot(arena));
             }

@@ -119,7 +119,7 @@ impl WorkerCore {
         Some((track, source))
     }
 
-    fn choose_codecs(&mut self, track: usize) {
+    pub(super) fn choose_codecs(&mut self, track: usize) {
         let chosen: Vec<_> = self.tracks[track]
             .subscribers
             .iter()
@@ -150,6 +150,12 @@ impl WorkerCore {
             }
         }
         self.forwarding.dirty = dirty;
+    }
+
+    /// Forwards everything that waits, complete or not.
+    pub(super) fn forward_now(&mut self, now: Instant, arena: &mut SendArena) {
+        self.forwarding.complete = self.forwarding.since.is_some();
+        self.forward_due(now, arena);
     }
 
     fn forward_track(&mut self, now: Instant, index: usize, arena: &mut SendArena) {

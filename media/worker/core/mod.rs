@@ -5,6 +5,7 @@
 
 mod allocate;
 mod commands;
+mod departure;
 mod feedback;
 mod forward;
 mod handover;
@@ -14,6 +15,7 @@ mod snapshot;
 mod tick;
 mod track;
 
+pub(crate) use departure::Relayed;
 
 use crate::command::{MediaEvent, PeerEnd};
 use crate::id::{Path, PeerId, RoomKey, TrackKey};
@@ -74,6 +76,7 @@ pub(crate) struct WorkerCore {
     track_by_key: HashMap<TrackKey, usize>,
     rooms: BTreeMap<RoomKey, allocate::RoomAudio>,
     forwarding: forward::Forwarding,
+    departures: departure::Departures,
     events: VecDeque<MediaEvent>,
     data_events: usize,
     counters: Counters,
@@ -94,6 +97,7 @@ impl WorkerCore {
             track_by_key: HashMap::new(),
             rooms: BTreeMap::new(),
             forwarding: forward::Forwarding::default(),
+            departures: departure::Departures::default(),
             events: VecDeque::new(),
             data_events: 0,
             counters: Counters::default(),
@@ -114,6 +118,11 @@ impl WorkerCore {
     /// Whether events wait for the control plane.
     pub(crate) fn has_events(&self) -> bool {
         !self.events.is_empty()
+    }
+
+    /// The next datagram of a peer that has moved to another worker.
+    pub(crate) fn poll_relayed(&mut self) -> Option<Relayed> {
+        self.departures.poll()
     }
 
     /// When `handle_timeout` has to be called at the latest.
@@ -137,7 +146,7 @@ impl WorkerCore {
             DatagramClass::Unknown => None,
         };
         let Some(&index) = peer else {
-            self.counters.datagrams_refused += 1;
+            self.handle_stray(now, class, path, datagram);
             return;
         };
         match class {
@@ -152,6 +161,15 @@ impl WorkerCore {
                 self.pump(now, index, arena);
             }
             DatagramClass::Unknown => {}
+        }
+    }
+
+    /// A datagram of nobody here: perhaps of a peer that has moved.
+    fn handle_stray(&mut self, now: Instant, class: DatagramClass, path: Path, datagram: &[u8]) {
+        let ufrag = if class == DatagramClass::Stun { local_ufrag(datagram) } else { None };
+        let departed = self.departures.find(ufrag, &path);
+        if !departed.is_some_and(|peer| self.departures.take(now, peer, path, datagram)) {
+            self.counters.datagrams_refused += 1;
         }
     }
 

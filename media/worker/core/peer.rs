@@ -3,6 +3,7 @@
 use super::{TICK, WorkerCore};
 use crate::codec::{ExtensionIds, SendSection};
 use crate::command::{MediaEvent, PeerEnd, Preference};
+use crate::egress::LinkState;
 use crate::forward::quality::QualityJudge;
 use crate::id::{PeerId, RoomKey, TrackKey};
 use crate::ingress::Ingress;
@@ -32,6 +33,8 @@ pub(super) struct Peer {
     pub(super) send_extensions: ExtensionIds,
     pub(super) senders: Vec<SendSection>,
     pub(super) subscriptions: Vec<SubscriptionRef>,
+    /// Egress state from another worker, until there is a path.
+    pub(super) link_state: Option<LinkState>,
     pub(super) preferences: BTreeMap<TrackKey, Preference>,
     pub(super) muted: Vec<TrackKey>,
     /// SSRCs that we have sealed under: a second numbering of one would repeat indices.
@@ -41,6 +44,8 @@ pub(super) struct Peer {
     pub(super) next_report: Instant,
     pub(super) next_allocation: Instant,
     pub(super) next_quality: Instant,
+    /// When a moved client that still uses its old address is asked again.
+    pub(super) next_take_over: Instant,
     pub(super) quality: QualityJudge,
     /// Packets that the last judgement had counted as sent to the peer.
     pub(super) judged_packets: u64,
@@ -60,6 +65,7 @@ impl Peer {
             send_extensions: ExtensionIds::default(),
             senders: Vec::new(),
             subscriptions: Vec::new(),
+            link_state: None,
             preferences: BTreeMap::new(),
             muted: Vec::new(),
             spent_ssrcs: BTreeSet::new(),
@@ -67,6 +73,7 @@ impl Peer {
             next_report: now,
             next_allocation: now,
             next_quality: now,
+            next_take_over: now,
             quality: QualityJudge::new(now),
             judged_packets: 0,
             reported_loss: None,

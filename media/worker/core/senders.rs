@@ -76,7 +76,10 @@ impl WorkerCore {
     pub(super) fn open_link(&mut self, now: Instant, index: usize) {
         let peer = &mut self.peers[index];
         let (Some(sealer), Some(path)) = (peer.transport.rtp_sealer(), peer.transport.selected_path()) else { return };
-        let link = PeerLink::new(sealer, path.into(), peer.send_extensions, REPORTER_SSRC, now);
+        let mut link = PeerLink::new(sealer, path.into(), peer.send_extensions, REPORTER_SSRC, now);
+        if let Some(state) = peer.link_state.take() {
+            link.import(state, now);
+        }
         self.links[index] = Some(link);
         self.allocate(now, index);
     }

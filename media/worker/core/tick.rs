@@ -31,7 +31,9 @@ impl WorkerCore {
         }
         let speakers = self.tick_speakers(now);
         let earliest = self.peers.iter().map(|(_, peer)| peer.due).min();
-        self.next_tick = [earliest, speakers].into_iter().flatten().min().map(|due| due.max(now + TICK));
+        self.departures.handle_timeout(now);
+        let departures = self.departures.poll_timeout();
+        self.next_tick = [earliest, speakers, departures].into_iter().flatten().min().map(|due| due.max(now + TICK));
     }
 
     fn tick_peer(&mut self, now: Instant, ntp: u64, index: usize, arena: &mut SendArena) {
@@ -61,8 +63,9 @@ impl WorkerCore {
         if self.peers[index].next_report <= now {
             self.peers[index].next_report = now + REPORT_INTERVAL;
             self.send_reports(now, ntp, index, arena);
+            self.retry_take_over(now, index, arena);
         }
-        if self.peers[index].next_quality <= now {
+        if self.peers.get(index).is_some_and(|peer| peer.next_quality <= now) {
             self.peers[index].next_quality = now + QUALITY_INTERVAL;
             self.judge_quality(now, index);
         }
