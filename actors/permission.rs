@@ -54,6 +54,12 @@ pub(crate) fn kind(claims: &Claims) -> Kind {
     }
 }
 
+/// Whether the participant serves others, as an agent or a recorder: a room does not stay for it, and it takes nobody's
+/// place.
+pub(crate) fn is_dependent(claims: &Claims) -> bool {
+    claims.video.agent || claims.video.recorder || matches!(kind(claims), Kind::Agent | Kind::Egress)
+}
+
 /// Details of the kind; unknown ones are left out.
 pub(crate) fn kind_details(claims: &Claims) -> Vec<i32> {
     let detail = |name: &String| KindDetail::from_str_name(&name.to_ascii_uppercase()).map(|detail| detail as i32);

@@ -87,6 +87,7 @@ impl Actor for ParticipantActor {
             claims: join.claims,
             adaptive_stream: join.parameters.adaptive_stream,
             ice_lite: shared.config.ice_lite && !join.parameters.disable_ice_lite,
+            allow_pause: join.parameters.subscriber_allow_pause,
             candidates: shared.media.candidates(worker).to_vec(),
             fingerprint: shared.media.fingerprint().to_owned(),
             publisher_ice: shared.media.new_credentials(worker),

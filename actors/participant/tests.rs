@@ -74,6 +74,7 @@ impl Client {
             claims: join.claims,
             adaptive_stream: true,
             ice_lite: true,
+            allow_pause: None,
             candidates: Vec::new(),
             fingerprint: ["AB"; 32].join(":"),
             publisher_ice: ice(),

@@ -20,7 +20,7 @@ use starling_protocol::livekit::leave_request::Action;
 use starling_protocol::livekit::participant_info::State;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -49,6 +49,8 @@ pub(crate) struct RunningRoom {
     supervisor: ActorCell,
     worker: usize,
     participants: BTreeMap<String, ActorRef<ParticipantMessage>>,
+    /// The registry's count of its tracks.
+    tracks: Arc<AtomicUsize>,
     timer: Option<(Instant, JoinHandle<()>)>,
 }
 
@@ -72,9 +74,10 @@ impl Actor for RoomActor {
             clock::calendar(),
             Ids::random().seed(),
         );
-        let entry = RoomEntry { actor: myself.clone(), data_waiting: Arc::new(AtomicUsize::new(0)) };
+        let tracks = Arc::new(AtomicUsize::new(0));
+        let entry = RoomEntry { actor: myself.clone(), data_waiting: Arc::default(), tracks: Arc::clone(&tracks) };
         shared.rooms.insert(key, entry);
-        let mut room = RunningRoom { state, shared, supervisor, worker, participants: BTreeMap::new(), timer: None };
+        let mut room = RunningRoom { state, shared, supervisor, worker, participants: BTreeMap::new(), tracks, timer: None };
         room.arm(&myself);
         Ok(room)
     }
@@ -212,7 +215,7 @@ impl RunningRoom {
         match command {
             RoomCommand::UpdateParticipant { identity, name, metadata, attributes, permission, reply } => {
                 let permission = permission.map(|permission| *permission);
-                let _ = reply.send(self.state.update_participant(&identity, name, metadata, attributes, permission));
+                let _ = reply.send(self.state.update_participant(&identity, name, metadata, attributes, permission, now));
             }
             RoomCommand::MuteTrack { identity, track_sid, muted, reply } => {
                 let _ = reply.send(self.state.mute_track(&identity, &track_sid, muted));
@@ -240,6 +243,9 @@ impl RunningRoom {
     }
 
     fn perform(&mut self, myself: &ActorRef<RoomMessage>) {
+        if self.shared.config.limits.tracks > 0 {
+            self.tracks.store(self.state.track_count(), Ordering::Relaxed);
+        }
         while let Some(effect) = self.state.poll_effect() {
             match effect {
                 RoomEffect::To { sid, message } => self.tell(&sid, message),

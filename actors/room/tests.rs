@@ -316,7 +316,7 @@ fn a_lost_permission_to_subscribe_ends_every_subscription() {
     let (alice, bob) = (room.join("alice"), room.join("bob"));
     room.publish(&alice, 1, Kind::Audio);
     let permission = lk::ParticipantPermission { can_publish: true, ..Default::default() };
-    room.state.update_participant("bob", None, None, Vec::new(), Some(permission)).unwrap();
+    room.state.update_participant("bob", None, None, Vec::new(), Some(permission), room.now).unwrap();
     assert_eq!(names(&room.told(), &bob), ["own permission", "update", "own info", "unsubscribe"]);
 }
 

@@ -110,6 +110,7 @@ pub fn router(state: Arc<HttpState>) -> Router {
     if state.test_switches {
         router = router
             .route("/debug/impair", post(development::impair))
+            .route("/debug/crash", post(development::crash))
             .route("/debug/move", post(development::relocate));
     }
     router.with_state(state)

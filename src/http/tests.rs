@@ -5,7 +5,8 @@ use crate::rooms::{Admitted, Reply, RequestSink};
 use futures_util::{SinkExt, StreamExt};
 use prost::Message as _;
 use serde_json::json;
-use starling_actors::{Join, JoinError, SessionError, SessionOutput};
+use starling_actors::{Join, JoinError, RelocateError, SessionError, SessionOutput};
+use starling_media::worker::Relocation;
 use starling_protocol::keys::Secret;
 use starling_protocol::limits::SIGNAL_FRAME_BYTES_MAX;
 use starling_protocol::livekit as lk;
@@ -67,6 +68,14 @@ impl Door for OpenDoor {
 
     fn snapshot(&self) -> Reply<'_, serde_json::Value> {
         Box::pin(async { json!({"rooms": []}) })
+    }
+
+    fn crash<'a>(&'a self, _: &'a str) -> Reply<'a, ()> {
+        Box::pin(async {})
+    }
+
+    fn relocate<'a>(&'a self, _: &'a str, _: usize) -> Reply<'a, Result<Relocation, RelocateError>> {
+        Box::pin(async { Err(RelocateError::NoRoom) })
     }
 }
 
@@ -356,7 +365,7 @@ async fn the_door_hears_who_comes_with_what() {
 #[tokio::test]
 async fn tokens_for_the_asking_and_impairments_exist_only_where_allowed() {
     let strict = server(|_| {}).await;
-    for path in ["/meet/token?room=r&identity=i", "/metrics", "/debug/impair"] {
+    for path in ["/meet/token?room=r&identity=i", "/metrics", "/debug/impair", "/debug/crash?room=r"] {
         assert_eq!(strict.get(path, "").await.0, 404, "{path}");
     }
     assert_eq!(strict.get("/debug/rooms", "").await, (401, "permissions denied".into()));
@@ -376,6 +385,7 @@ async fn tokens_for_the_asking_and_impairments_exist_only_where_allowed() {
         ("POST", "/meet/token", "{"),
         ("POST", "/meet/token", "{}"),
         ("POST", "/debug/impair", "[]]"),
+        ("POST", "/debug/crash", ""),
     ] {
         assert_eq!(open.ask(method, path, "", body).await.0, 400, "{method} {path}");
     }

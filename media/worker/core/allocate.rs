@@ -149,7 +149,8 @@ impl WorkerCore {
             });
             places.push((reference.track, place));
         }
-        let allocation = allocate(estimate, audio_bps, &demands, self.config.allow_pause && confirmed);
+        let may_pause = self.peers[index].allow_pause.unwrap_or(self.config.allow_pause);
+        let allocation = allocate(estimate, audio_bps, &demands, may_pause && confirmed);
         if let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) {
             link.bwe.set_wanted(allocation.wanted_bps);
         }

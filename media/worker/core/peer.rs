@@ -37,6 +37,8 @@ pub(super) struct Peer {
     pub(super) link_state: Option<LinkState>,
     pub(super) preferences: BTreeMap<TrackKey, Preference>,
     pub(super) muted: Vec<TrackKey>,
+    /// Whether congestion may pause its subscriptions, where its client said.
+    pub(super) allow_pause: Option<bool>,
     /// SSRCs that we have sealed under: a second numbering of one would repeat indices.
     pub(super) spent_ssrcs: BTreeSet<u32>,
     /// When the tick has to visit this peer.
@@ -68,6 +70,7 @@ impl Peer {
             link_state: None,
             preferences: BTreeMap::new(),
             muted: Vec::new(),
+            allow_pause: None,
             spent_ssrcs: BTreeSet::new(),
             due: now,
             next_report: now,
