@@ -9,6 +9,7 @@ mod clock;
 mod config;
 mod error;
 mod ids;
+mod legacy;
 mod limits;
 mod participant;
 mod permission;

@@ -7,9 +7,9 @@ use crate::participant::{ParticipantActor, ParticipantArguments, ParticipantMess
 use crate::registry::{RoomEntry, Shared};
 use crate::room::message::{RoomCommand, RoomMessage};
 use crate::room::state::{RoomEffect, RoomState};
+use crate::rooms::ask;
 use crate::session::{Join, SESSION_RESPONSES_MAX, Session, SessionInput};
 use crate::signal::{self, Message};
-use crate::rooms::ask;
 use crate::snapshot::{ParticipantSnapshot, RoomSnapshot};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
 use starling_media::id::RoomKey;
@@ -77,7 +77,8 @@ impl Actor for RoomActor {
         let tracks = Arc::new(AtomicUsize::new(0));
         let entry = RoomEntry { actor: myself.clone(), data_waiting: Arc::default(), tracks: Arc::clone(&tracks) };
         shared.rooms.insert(key, entry);
-        let mut room = RunningRoom { state, shared, supervisor, worker, participants: BTreeMap::new(), tracks, timer: None };
+        let mut room =
+            RunningRoom { state, shared, supervisor, worker, participants: BTreeMap::new(), tracks, timer: None };
         room.arm(&myself);
         Ok(room)
     }
@@ -199,7 +200,8 @@ impl RunningRoom {
             ask(participant, |reply| ParticipantMessage::Hold { reply }).await;
         }
         let room = self.state.key;
-        let peers: Vec<_> = self.shared.peers.iter().filter(|entry| entry.room == room).map(|entry| *entry.key()).collect();
+        let peers: Vec<_> =
+            self.shared.peers.iter().filter(|entry| entry.room == room).map(|entry| *entry.key()).collect();
         let relocated = self.shared.media.relocate(room, &peers, self.worker, worker).await;
         if relocated.is_ok() {
             self.worker = worker;
@@ -215,7 +217,8 @@ impl RunningRoom {
         match command {
             RoomCommand::UpdateParticipant { identity, name, metadata, attributes, permission, reply } => {
                 let permission = permission.map(|permission| *permission);
-                let _ = reply.send(self.state.update_participant(&identity, name, metadata, attributes, permission, now));
+                let _ =
+                    reply.send(self.state.update_participant(&identity, name, metadata, attributes, permission, now));
             }
             RoomCommand::MuteTrack { identity, track_sid, muted, reply } => {
                 let _ = reply.send(self.state.mute_track(&identity, &track_sid, muted));

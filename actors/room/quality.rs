@@ -80,7 +80,8 @@ impl RoomState {
             let told = std::mem::replace(&mut member.speakers_told, heard);
             let heard = &member.speakers_told;
             let changed = heard.iter().filter(|(speaker, level)| told.get(*speaker) != Some(level));
-            let speakers = changed.map(|(sid, level)| lk::SpeakerInfo { sid: sid.clone(), level: *level, active: true });
+            let speakers =
+                changed.map(|(sid, level)| lk::SpeakerInfo { sid: sid.clone(), level: *level, active: true });
             let silent = told.keys().filter(|speaker| !heard.contains_key(*speaker));
             let silent = silent.map(|sid| lk::SpeakerInfo { sid: sid.clone(), level: 0.0, active: false });
             let speakers: Vec<lk::SpeakerInfo> = speakers.chain(silent).collect();
@@ -115,7 +116,8 @@ impl RoomState {
             self.members.iter().map(|(sid, member)| (sid.clone(), member.quality)).collect();
         let mut messages = Vec::new();
         for (sid, member) in &mut self.members {
-            let mut about: Vec<&String> = member.subscribed.values().map(|track| &track.publisher).chain([sid]).collect();
+            let mut about: Vec<&String> =
+                member.subscribed.values().map(|track| &track.publisher).chain([sid]).collect();
             about.sort_unstable();
             about.dedup();
             let mut updates = Vec::new();

@@ -1,6 +1,7 @@
 //! Who is in the room: joining, resuming, leaving, and the room's end.
 
 use crate::error::JoinError;
+use crate::legacy;
 use crate::limits;
 use crate::participant::ToParticipant;
 use crate::permission;
@@ -8,12 +9,12 @@ use crate::room::info;
 use crate::room::state::{Joined, Member, Resumable, RoomEffect, RoomState};
 use crate::session::Join;
 use crate::signal::{self, Message};
+use starling_media::command::Quality;
 use starling_protocol::join::Dialect;
 use starling_protocol::livekit as lk;
 use starling_protocol::livekit::DisconnectReason;
 use starling_protocol::livekit::leave_request::Action;
 use starling_protocol::livekit::participant_info::{Kind, State};
-use starling_media::command::Quality;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -181,9 +182,10 @@ impl RoomState {
             (self.room.num_participants, self.room.num_publishers) = (participants, publishers);
             self.room_update_at.get_or_insert(now + limits::ROOM_UPDATE_THROTTLE);
         }
-        let recorded = self.members.values().any(|member| {
-            member.permission.recorder || member.info.kind == Kind::Egress as i32
-        });
+        let recorded = self
+            .members
+            .values()
+            .any(|member| legacy::is_recorder(&member.permission) || member.info.kind == Kind::Egress as i32);
         if recorded != self.room.active_recording {
             self.room.active_recording = recorded;
             self.broadcast_room();

@@ -165,7 +165,9 @@ impl RoomState {
 
     /// Media of a subscription is negotiated; the first time, its publisher is told.
     pub(crate) fn first_subscribed(&mut self, sid: &str, track_sid: &str) {
-        let Some(subscribed) = self.members.get(sid).and_then(|member| member.subscribed.get(track_sid)) else { return };
+        let Some(subscribed) = self.members.get(sid).and_then(|member| member.subscribed.get(track_sid)) else {
+            return;
+        };
         let owner = subscribed.publisher.clone();
         let track = self.members.get_mut(&owner).and_then(|member| member.tracks.get_mut(track_sid));
         if let Some(track) = track.filter(|track| !track.subscribed_once) {
