@@ -2,7 +2,9 @@
 
 mod negotiation;
 mod publish;
+mod resume;
 mod session;
+mod video;
 
 use super::ToParticipant;
 use super::message::Resume;
@@ -123,6 +125,16 @@ impl Client {
             ParticipantEffect::SendToken(_) | ParticipantEffect::ChannelOpened(_) => None,
         });
         seen.collect()
+    }
+
+    /// The claims of the refresh token among the effects, if there is one.
+    fn claims(&mut self) -> Option<Claims> {
+        let effects = std::iter::from_fn(|| self.state.poll_effect());
+        let tokens = effects.filter_map(|effect| match effect {
+            ParticipantEffect::SendToken(claims) => Some(*claims),
+            _ => None,
+        });
+        tokens.last()
     }
 
     fn publish(&mut self, request: lk::AddTrackRequest) -> lk::TrackInfo {

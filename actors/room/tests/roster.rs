@@ -123,3 +123,42 @@ fn a_remote_unmute_needs_the_setting() {
     assert!(room.state.mute_track("alice", "TR_1", true).is_some_and(|info| info.muted));
     assert_eq!(names(&room.told(), &alice), ["mute"]);
 }
+
+#[test]
+fn own_metadata_needs_permission_and_keeps_limits() {
+    let mut room = Room::new();
+    let alice = room.try_join("alice", |join| join.claims.video.can_update_own_metadata = Some(true)).unwrap().sid;
+    let bob = room.join("bob");
+    let response = |told: &[(String, ToParticipant)]| {
+        told.iter().find_map(|(_, message)| match message {
+            ToParticipant::Signal(Message::RequestResponse(response)) => Some((response.request_id, response.reason)),
+            _ => None,
+        })
+    };
+    let request = |name: &str, mood: &str| {
+        FromParticipant::UpdateMetadata(Box::new(lk::UpdateParticipantMetadata {
+            name: name.into(),
+            attributes: [("mood".to_owned(), mood.to_owned())].into(),
+            request_id: 5,
+            ..Default::default()
+        }))
+    };
+    assert_eq!(response(&room.say(&bob, request("x", "y"))), Some((5, 2)), "not allowed");
+    assert_eq!(response(&room.say(&alice, request(&"n".repeat(257), "y"))), Some((5, 3)), "limit exceeded");
+    assert_eq!(response(&room.say(&alice, request("Alice", "good"))), Some((5, 0)));
+    assert_eq!(room.state.members[&alice].info.attributes["mood"], "good");
+    room.say(&alice, request("Alice", ""));
+    assert!(room.state.members[&alice].info.attributes.is_empty(), "an empty value deletes");
+}
+
+#[test]
+fn the_number_of_participants_is_told_late_and_metadata_at_once() {
+    let mut room = Room::new();
+    let alice = room.join("alice");
+    room.pass(Duration::from_secs(4));
+    assert!(!names(&room.told(), &alice).contains(&"room"));
+    room.pass(Duration::from_secs(2));
+    assert!(names(&room.told(), &alice).contains(&"room"));
+    room.state.update_room_metadata("new".into());
+    assert_eq!(names(&room.told(), &alice), ["room"]);
+}
