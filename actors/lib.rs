@@ -4,6 +4,7 @@
 //! actor; `placement` says whether a room may live here. Decisions are pure states; actors perform their effects.
 //! Media packets never come here: the media plane gets `MediaCommand`s and answers with `MediaEvent`s.
 
+mod alarm;
 mod api;
 mod clock;
 mod config;

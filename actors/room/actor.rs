@@ -1,5 +1,6 @@
 //! Performs what a room decides.
 
+use crate::alarm::Alarm;
 use crate::clock;
 use crate::error::{JoinError, RelocateError};
 use crate::ids::Ids;
@@ -23,7 +24,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 /// The shell of [`RoomState`].
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub(crate) struct RunningRoom {
     participants: BTreeMap<String, ActorRef<ParticipantMessage>>,
     /// The registry's count of its tracks.
     tracks: Arc<AtomicUsize>,
-    timer: Option<(Instant, JoinHandle<()>)>,
+    alarm: Alarm,
 }
 
 impl Actor for RoomActor {
@@ -77,9 +77,16 @@ impl Actor for RoomActor {
         let tracks = Arc::new(AtomicUsize::new(0));
         let entry = RoomEntry { actor: myself.clone(), data_waiting: Arc::default(), tracks: Arc::clone(&tracks) };
         shared.rooms.insert(key, entry);
-        let mut room =
-            RunningRoom { state, shared, supervisor, worker, participants: BTreeMap::new(), tracks, timer: None };
-        room.arm(&myself);
+        let mut room = RunningRoom {
+            state,
+            shared,
+            supervisor,
+            worker,
+            participants: BTreeMap::new(),
+            tracks,
+            alarm: Alarm::default(),
+        };
+        room.alarm.set(room.state.poll_timeout(), &myself, || RoomMessage::Wake);
         Ok(room)
     }
 
@@ -118,7 +125,7 @@ impl Actor for RoomActor {
                 let _ = reply.send(room.snapshot());
             }
             RoomMessage::Wake => {
-                room.timer = None;
+                room.alarm.clear();
                 room.state.handle_timeout(now);
             }
             RoomMessage::Crash => {
@@ -126,18 +133,7 @@ impl Actor for RoomActor {
             }
         }
         room.perform(&myself);
-        room.arm(&myself);
-        Ok(())
-    }
-
-    async fn post_stop(
-        &self,
-        _myself: ActorRef<RoomMessage>,
-        room: &mut RunningRoom,
-    ) -> Result<(), ActorProcessingErr> {
-        if let Some((_, timer)) = room.timer.take() {
-            timer.abort();
-        }
+        room.alarm.set(room.state.poll_timeout(), &myself, || RoomMessage::Wake);
         Ok(())
     }
 }
@@ -272,24 +268,6 @@ impl RunningRoom {
             // An actor that is ending tells so by `Left`.
             let _ = actor.cast(ParticipantMessage::Room(message));
         }
-    }
-
-    fn arm(&mut self, myself: &ActorRef<RoomMessage>) {
-        let next = self.state.poll_timeout();
-        if self.timer.as_ref().map(|(at, _)| *at) == next {
-            return;
-        }
-        if let Some((_, timer)) = self.timer.take() {
-            timer.abort();
-        }
-        self.timer = next.map(|at| {
-            let myself = myself.clone();
-            let timer = tokio::spawn(async move {
-                tokio::time::sleep_until(at.into()).await;
-                let _ = myself.cast(RoomMessage::Wake);
-            });
-            (at, timer)
-        });
     }
 
     fn snapshot(&self) -> RoomSnapshot {

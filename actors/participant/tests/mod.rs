@@ -60,8 +60,15 @@ impl Client {
         Self::new(true)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a base for virtual time")]
     fn new(dual: bool) -> Self {
+        let (state, now) = Self::state(dual, None);
+        let mut client = Self { state, now };
+        client.seen();
+        client
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a base for virtual time")]
+    fn state(dual: bool, allow_pause: Option<bool>) -> (ParticipantState, Instant) {
         let now = Instant::now();
         let join = crate::tests::join("room", "alice");
         let info = lk::ParticipantInfo {
@@ -80,7 +87,7 @@ impl Client {
             claims: join.claims,
             adaptive_stream: true,
             ice_lite: true,
-            allow_pause: None,
+            allow_pause,
             candidates: Vec::new(),
             fingerprint: ["AB"; 32].join(":"),
             publisher_ice: ice(),
@@ -88,10 +95,7 @@ impl Client {
         };
         let calendar = Calendar { at: now, unix_ms: 1_000_000 };
         let config = Arc::new(RoomsConfig::new(Arc::new(NoSigner)));
-        let state = ParticipantState::new(config, start, 1, Numbers::default(), calendar, 3, now);
-        let mut client = Self { state, now };
-        client.seen();
-        client
+        (ParticipantState::new(config, start, 1, Numbers::default(), calendar, 3, now), now)
     }
 
     fn ask(&mut self, request: Request) -> Vec<Seen> {

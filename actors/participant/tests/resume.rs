@@ -125,6 +125,7 @@ fn a_session_without_websocket_ends_after_its_grace_unless_the_client_returns() 
 #[test]
 fn a_refresh_token_keeps_the_grants_and_tells_what_holds_now() {
     let mut client = Client::v1();
+    client.state.handle_media(MediaEvent::PeerConnected { peer: PUBLISHER }, client.now);
     client.state.claims.video.room_admin = true;
     client.state.claims.kind = "agent".into();
     client.state.claims.exp = 0;

@@ -54,3 +54,21 @@ fn a_leave_is_clean_and_not_answered() {
     let left = FromParticipant::Left { reason: lk::DisconnectReason::ClientInitiated };
     assert_eq!(seen, [Seen::Close, Seen::Room(left), Seen::End]);
 }
+
+#[test]
+fn what_the_client_says_of_pauses_reaches_each_of_its_peers() {
+    for (dual, allow_pause) in [(true, Some(true)), (false, Some(false)), (true, None)] {
+        let (mut state, _) = Client::state(dual, allow_pause);
+        let effects = std::iter::from_fn(|| state.poll_effect());
+        let opened: Vec<_> = effects
+            .filter_map(|effect| match effect {
+                ParticipantEffect::Media(command) => match *command {
+                    MediaCommand::OpenPeer { allow_pause, .. } => Some(allow_pause),
+                    _ => None,
+                },
+                _ => None,
+            })
+            .collect();
+        assert_eq!(opened, vec![allow_pause; if dual { 2 } else { 1 }]);
+    }
+}
