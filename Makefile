@@ -19,7 +19,9 @@ test:
 
 ## forwarding cost, throughput, memory, latency and join time, beside str0m in the same run
 bench: ui
-	$(CARGO) run --release -p starling-chaos --bin bench -- $(ARGS)
+	$(CARGO) build --release -p starling -p starling-chaos
+	target/release/starling-bench run $(ARGS)
+	target/release/starling-bench join --starling target/release/starling --count 100 --output target/bench.md
 
 fmt:
 	$(CARGO) fmt --all

@@ -1,5 +1,4 @@
 //! Sees to it that a change of the built pages rebuilds the binary that embeds them.
-#![expect(clippy::print_stdout, reason = "cargo reads instructions from there")]
 
 fn main() -> std::io::Result<()> {
     // An absent folder would make cargo rebuild every time.

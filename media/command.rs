@@ -112,6 +112,8 @@ pub enum MediaCommand {
         /// Index of the worker that imported it.
         worker: usize,
     },
+    /// Carries out several commands with no datagram between them.
+    Batch(Vec<MediaCommand>),
     /// Answers with counters of this worker.
     Inspect {
         /// Receives the snapshot.

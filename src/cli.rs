@@ -88,6 +88,9 @@ pub(crate) struct Serve {
     /// Writes the real ports to this file as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) ports_file: Option<PathBuf>,
+    /// Lets the system choose the ICE-TCP port, which rtc.tcp_port=0 cannot say (tests).
+    #[arg(long, hide = true)]
+    pub(crate) any_tcp_port: bool,
     /// Allows to drop packets on purpose.
     #[arg(long, hide = true)]
     pub(crate) test_switches: bool,

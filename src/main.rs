@@ -87,12 +87,10 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
 async fn run_node(config: Config, ports_file: Option<&Path>) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let udp_ports = config.rtc.udp_ports();
-    let ports = serde_json::json!({ "udp": [udp_ports.first, udp_ports.last], "tcp": config.rtc.tcp_port });
     let (development, keys) = (config.development, config.keys.clone());
     let node = Node::start(config).await?;
     if let Some(path) = ports_file {
-        write_ports(path, &node, ports)?;
+        write_ports(path, &node)?;
     }
     if development {
         print_banner(node.http_addresses(), &keys)?;
@@ -119,6 +117,7 @@ fn configuration(arguments: &Serve) -> Result<Loaded, Failure> {
     let flags = arguments.settings()?;
     let mut loaded = load(&Sources { environment, yaml, flags, keys: arguments.keys.clone() })?;
     loaded.config.test_switches = arguments.test_switches;
+    loaded.config.any_tcp_port = arguments.any_tcp_port;
     if loaded.config.development && loaded.config.keys.is_empty() {
         loaded.config.keys = KeyRing::single(DEV_KEY, DEV_SECRET);
     }
@@ -155,9 +154,13 @@ fn print_ports(config: &Config) {
     }
 }
 
-fn write_ports(path: &Path, node: &Node, mut ports: serde_json::Value) -> Result<(), Failure> {
-    ports["http"] = serde_json::json!(node.http_addresses());
-    ports["metrics"] = serde_json::json!(node.metrics_addresses());
+fn write_ports(path: &Path, node: &Node) -> Result<(), Failure> {
+    let ports = serde_json::json!({
+        "http": node.http_addresses(),
+        "metrics": node.metrics_addresses(),
+        "udp": node.media_addresses(false),
+        "tcp": node.media_addresses(true),
+    });
     // Written beside and renamed, so that a reader never sees half of it.
     let partial = path.with_extension("partial");
     std::fs::write(&partial, ports.to_string())?;

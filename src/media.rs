@@ -55,7 +55,11 @@ impl MediaConfig {
         Self {
             bind_addresses: config.bind_addresses.iter().filter_map(|address| address.parse().ok()).collect(),
             udp_ports: rtc.udp_ports(),
-            tcp_port: (rtc.tcp_port != 0 && rtc.allow_tcp_fallback).then_some(rtc.tcp_port),
+            tcp_port: match (rtc.allow_tcp_fallback, config.any_tcp_port, rtc.tcp_port) {
+                (false, ..) | (true, false, 0) => None,
+                (true, true, _) => Some(0),
+                (true, false, port) => Some(port),
+            },
             node_ip: rtc.node_ip.parse().ok(),
             use_external_ip: rtc.use_external_ip,
             stun_servers: rtc.stun_servers.clone(),

@@ -2,12 +2,11 @@
 #![expect(clippy::disallowed_methods, reason = "the shell reads the clock once, for the boot id")]
 
 use crate::config::{Config, ConfigError};
-use crate::http::{HttpState, metrics_router, router};
+use crate::http::{HttpState, listen, metrics_router, router};
 use crate::media::{self, MediaConfig};
 use crate::rooms::rooms_config;
 use crate::{VERSION, telemetry};
 use axum::Router;
-use axum::serve::ListenerExt;
 use starling_actors::Rooms;
 use starling_media::worker::MediaStartError;
 use starling_cluster::member::{BootId, MemberFacts, MemberId, NodeId};
@@ -74,9 +73,9 @@ impl Node {
         let facts = facts(&config);
         let keys = Arc::new(config.keys.clone());
         let rooms_config = rooms_config(&config, keys, &facts)?;
-        let http_listeners = listen(&config, config.port).await?;
+        let http_listeners = bind(&config, config.port).await?;
         let metrics_listeners = match config.metrics_port() {
-            Some(port) => listen(&config, port).await?,
+            Some(port) => bind(&config, port).await?,
             None => Vec::new(),
         };
 
@@ -112,6 +111,21 @@ impl Node {
         &self.http_addresses
     }
 
+    /// Addresses of media over UDP or ICE-TCP with the real ports, as clients are told, of all workers.
+    #[must_use]
+    pub fn media_addresses(&self, tcp: bool) -> Vec<SocketAddr> {
+        let media = &self.state.media;
+        let candidates = (0..media.worker_count()).flat_map(|worker| media.candidates(worker));
+        let mut addresses = Vec::new();
+        for candidate in candidates.filter(|candidate| candidate.tcp == tcp) {
+            // Every worker names the same ICE-TCP addresses.
+            if !addresses.contains(&candidate.address) {
+                addresses.push(candidate.address);
+            }
+        }
+        addresses
+    }
+
     /// Addresses of `/metrics`, empty when it has no port of its own.
     #[must_use]
     pub fn metrics_addresses(&self) -> &[SocketAddr] {
@@ -144,22 +158,8 @@ impl Node {
 
     fn serve(&mut self, listener: TcpListener, routes: Router) -> SocketAddr {
         let address = listener.local_addr().unwrap_or_else(|_| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0));
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY not set");
-            }
-        });
-        let mut stopped = self.stop_http.subscribe();
-        let stop = async move {
-            let _ = stopped.wait_for(|stop| *stop).await;
-        };
-        let service = routes.into_make_service_with_connect_info::<SocketAddr>();
-        let server = axum::serve(listener, service).with_graceful_shutdown(stop);
-        self.servers.push(tokio::spawn(async move {
-            if let Err(error) = server.await {
-                tracing::error!(%error, "HTTP server ended");
-            }
-        }));
+        let server = listen::serve(listener, routes, listen::Bounds::default(), self.stop_http.subscribe());
+        self.servers.push(tokio::spawn(server));
         address
     }
 }
@@ -185,7 +185,7 @@ fn facts(config: &Config) -> MemberFacts {
 }
 
 /// Listens on every configured address. Port 0 becomes the same port on all of them.
-async fn listen(config: &Config, port: u16) -> Result<Vec<TcpListener>, StartError> {
+async fn bind(config: &Config, port: u16) -> Result<Vec<TcpListener>, StartError> {
     let named: Vec<IpAddr> = config.bind_addresses.iter().filter_map(|address| address.parse().ok()).collect();
     // Where nothing is named, an address family that the machine lacks is left out.
     let (addresses, all_needed) = match (named.is_empty(), config.development) {

@@ -51,6 +51,12 @@ impl SubscriptionState {
     pub fn ssrc(&self) -> u32 {
         self.ssrc
     }
+
+    /// SSRC of the retransmissions.
+    #[must_use]
+    pub fn rtx_ssrc(&self) -> u32 {
+        self.rtx_ssrc
+    }
 }
 
 impl Subscription {

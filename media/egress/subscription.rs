@@ -66,6 +66,13 @@ pub struct Forwarded {
     pub sent: bool,
 }
 
+/// First indices of media and retransmissions: in [0, 2¹⁵), which leaves room for reordering around the first wrap
+/// (RFC 3711 §3.3.1).
+const fn first_indices(section: &SendSection) -> (u16, u16) {
+    let mix = section.ssrc.wrapping_mul(0x9e37_79b1);
+    ((mix >> 17) as u16, (mix & 0x7fff) as u16)
+}
+
 impl Subscription {
     /// Makes the subscription of a section. Audio flows at once, video from [`Subscription::set_target`] on.
     ///
@@ -73,9 +80,7 @@ impl Subscription {
     /// paused, or take a fresh SSRC.
     #[must_use]
     pub fn new(section: &SendSection, now: Instant) -> Self {
-        // Starts in [0, 2¹⁵) leave room for reordering around the first wrap (RFC 3711 §3.3.1).
-        let mix = section.ssrc.wrapping_mul(0x9e37_79b1);
-        let (first, first_rtx) = ((mix >> 17) as u16, (mix & 0x7fff) as u16);
+        let (first, first_rtx) = first_indices(section);
         let mut subscription = Self {
             track: section.track,
             kind: section.kind,
@@ -99,9 +104,14 @@ impl Subscription {
         subscription
     }
 
-    /// Takes a new description of the section. The same SSRC keeps its numbers; another one starts anew.
+    /// Takes a new description of the section. The same SSRC keeps its numbers; another one starts anew, and must never
+    /// have been used under this peer's keys.
     pub fn reconfigure(&mut self, section: &SendSection, now: Instant) {
-        if section.ssrc != self.ssrc || section.rtx_ssrc != self.rtx_ssrc {
+        if section.ssrc == self.ssrc && section.rtx_ssrc != self.rtx_ssrc {
+            self.rtx_ssrc = section.rtx_ssrc;
+            self.numbering.next_rtx = u64::from(first_indices(section).1);
+        }
+        if section.ssrc != self.ssrc {
             let (target, paused) = (self.target, self.paused);
             *self = Self::new(section, now);
             (self.target, self.paused) = (target, paused);
@@ -145,6 +155,12 @@ impl Subscription {
             self.numbering.stop();
         }
         self.target = target;
+    }
+
+    /// Whether packets of a source layer are being numbered, so that none of it may be left out.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        self.numbering.current().is_some() && !self.paused
     }
 
     /// What it aims at.

@@ -34,13 +34,38 @@ pub(super) struct Session {
     /// Our last flight, for a client that did not get it; empty once the client has spoken or time is up.
     last_flight: Vec<Vec<u8>>,
     last_flight_until: Option<Instant>,
+    /// When the last flight goes out unasked, and how often it did.
+    next_repeat: Option<Instant>,
+    repeats: u32,
     late_handshake: u32,
 }
 
 impl Session {
     pub(super) fn new(secrets: Secrets, profile: SrtpProfile, fingerprint: String, record: Record) -> Self {
-        let (last_flight, last_flight_until, late_handshake) = (Vec::new(), None, 0);
-        Self { secrets, profile, fingerprint, record, last_flight, last_flight_until, late_handshake }
+        Self {
+            secrets,
+            profile,
+            fingerprint,
+            record,
+            last_flight: Vec::new(),
+            last_flight_until: None,
+            next_repeat: None,
+            repeats: 0,
+            late_handshake: 0,
+        }
+    }
+
+    /// The client has our last flight, or its time is up.
+    fn forget_last_flight(&mut self) {
+        self.last_flight = Vec::new();
+        self.next_repeat = None;
+    }
+
+    fn repeat_last_flight(&mut self, now: Instant, out: &mut VecDeque<Vec<u8>>) {
+        out.extend(self.last_flight.iter().cloned());
+        self.repeats += 1;
+        let pause = (limits::FLIGHT_REPEAT * (1 << self.repeats)).min(limits::FLIGHT_REPEAT_MAX);
+        self.next_repeat = (self.repeats < limits::LAST_FLIGHT_REPEATS).then_some(now + pause);
     }
 }
 
@@ -115,6 +140,7 @@ impl Dtls {
             Outcome::Complete { mut session, early } => {
                 session.last_flight = self.out.iter().cloned().collect();
                 session.last_flight_until = Some(now + limits::LAST_FLIGHT_LIFETIME);
+                session.next_repeat = Some(now + limits::FLIGHT_REPEAT);
                 self.state = State::Established(session);
                 events.push_back(DtlsEvent::Connected);
                 events.extend(early.into_iter().map(DtlsEvent::Data));
@@ -137,7 +163,7 @@ impl Dtls {
             match record.content_type {
                 record::APPLICATION_DATA => {
                     // Only a client that has our last flight sends data.
-                    session.last_flight.clear();
+                    session.forget_last_flight();
                     events.push_back(DtlsEvent::Data(plain));
                 }
                 record::ALERT if plain == record::CLOSE_NOTIFY || plain.first() == Some(&2) => {
@@ -155,7 +181,7 @@ impl Dtls {
             if session.late_handshake <= limits::LATE_HANDSHAKE_DATAGRAMS && kept {
                 self.out.extend(session.last_flight.iter().cloned());
             } else {
-                session.last_flight.clear();
+                session.forget_last_flight();
                 self.dropped += 1;
             }
         }
@@ -183,7 +209,9 @@ impl Dtls {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
             State::Handshake(handshake) => handshake.poll_timeout(),
-            State::Established(session) => session.last_flight_until,
+            State::Established(session) => {
+                [session.last_flight_until, session.next_repeat].into_iter().flatten().min()
+            }
             State::Ended => None,
         }
     }
@@ -197,7 +225,10 @@ impl Dtls {
             State::Established(session) => {
                 if session.last_flight_until.is_some_and(|until| until <= now) {
                     session.last_flight_until = None;
-                    session.last_flight = Vec::new();
+                    session.forget_last_flight();
+                }
+                if session.next_repeat.is_some_and(|at| at <= now) {
+                    session.repeat_last_flight(now, &mut self.out);
                 }
             }
             State::Ended => {}

@@ -49,6 +49,9 @@ pub(super) struct Handshake {
     certificate: Arc<Certificate>,
     gcm: bool,
     fingerprint: Option<String>,
+    /// What came before the peer's description: its hello, when it answers our offer and its answer takes longer.
+    early: Vec<Vec<u8>>,
+    early_at: Option<Instant>,
     endpoint: Option<Endpoint>,
     hello: HelloPeek,
     /// Set when the peer showed another certificate than signalling promised.
@@ -73,6 +76,8 @@ impl Handshake {
             certificate,
             gcm,
             fingerprint: None,
+            early: Vec::new(),
+            early_at: None,
             endpoint: None,
             hello: HelloPeek::default(),
             mismatch: Arc::default(),
@@ -93,7 +98,7 @@ impl Handshake {
     }
 
     pub(super) fn handle(&mut self, now: Instant, datagram: &[u8], out: &mut VecDeque<Vec<u8>>) -> Outcome {
-        let Some(fingerprint) = self.fingerprint.clone() else { return Outcome::Dropped };
+        let Some(fingerprint) = self.fingerprint.clone() else { return self.hold(now, datagram) };
         self.bytes += datagram.len();
         self.records += records(datagram).count().max(1);
         if self.bytes > limits::HANDSHAKE_BYTES || self.records > limits::HANDSHAKE_RECORDS {
@@ -113,6 +118,28 @@ impl Handshake {
         for datagram in datagrams {
             match self.read(now, &datagram, &fingerprint, out) {
                 Outcome::Pending => {}
+                other => return other,
+            }
+        }
+        Outcome::Pending
+    }
+
+    /// Keeps the first datagrams until the fingerprint is known; the client's own repeat may be a second away.
+    fn hold(&mut self, now: Instant, datagram: &[u8]) -> Outcome {
+        if self.early.len() >= limits::EARLY_DATAGRAMS {
+            return Outcome::Dropped;
+        }
+        self.early.push(datagram.to_vec());
+        self.early_at = Some(now);
+        Outcome::Pending
+    }
+
+    /// Handles what was held.
+    fn handle_early(&mut self, now: Instant, out: &mut VecDeque<Vec<u8>>) -> Outcome {
+        self.early_at = None;
+        for datagram in std::mem::take(&mut self.early) {
+            match self.handle(now, &datagram, out) {
+                Outcome::Pending | Outcome::Dropped => {}
                 other => return other,
             }
         }
@@ -223,10 +250,14 @@ impl Handshake {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let theirs = self.endpoint.as_ref().and_then(|endpoint| endpoint.poll_timeout(&VIRTUAL_PEER));
-        self.repeat_at.into_iter().chain(theirs).min()
+        let early = self.early_at.filter(|_| self.fingerprint.is_some());
+        self.repeat_at.into_iter().chain(theirs).chain(early).min()
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant, out: &mut VecDeque<Vec<u8>>) -> Outcome {
+        if self.fingerprint.is_some() && self.early_at.is_some() {
+            return self.handle_early(now, out);
+        }
         if self.repeat_at.is_some_and(|at| at <= now) {
             self.repeats += 1;
             let interval = limits::FLIGHT_REPEAT.saturating_mul(1 << self.repeats.min(16));

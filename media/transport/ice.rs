@@ -1,5 +1,5 @@
-//! ICE of a server (RFC 8445): answers authenticated checks and follows nominations like an ICE-lite agent; after a
-//! take-over it checks and nominates itself. Gathers no candidates and keeps no pairs that have not proved themselves.
+//! ICE of a server (RFC 8445): answers authenticated checks and follows nominations like an ICE-lite agent; where the
+//! peer leaves it the lead (it answered our offer), and after a take-over, it checks and nominates itself. Gathers no candidates and keeps no pairs that have not proved themselves.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -143,11 +143,28 @@ impl Ice {
             // Answers to requests of the generation before would be checked with the wrong password.
             self.requests.clear();
             self.remote = Some(remote);
+            self.nominate_early();
+        }
+    }
+
+    /// A check may come before the peer's description; where we lead, its path is nominated as soon as we can.
+    fn nominate_early(&mut self) {
+        let heard = self.paths.iter().max_by_key(|known| known.last).copied();
+        if let Some(known) = heard.filter(|_| self.controlling && !self.nominated && self.next_round.is_none()) {
+            self.nominate_at(known.last, vec![known.path]);
         }
     }
 
     pub(super) fn local_ufrag(&self) -> &str {
         &self.local.ufrag
+    }
+
+    pub(super) fn local_ufrags(&self) -> impl Iterator<Item = &str> {
+        self.previous.iter().chain([&self.local]).map(|credentials| credentials.ufrag.as_str())
+    }
+
+    pub(super) fn path_heard(&self, path: Path) -> Option<Instant> {
+        self.paths.iter().find(|known| known.path == path).map(|known| known.last)
     }
 
     pub(super) fn local(&self) -> &IceCredentials {
@@ -205,6 +222,9 @@ impl Ice {
         let reply = Writer::new(MessageType::Success, request.transaction).xor_mapped_address(path.remote());
         self.out.push_back((path, reply.finish(&password)));
         if self.controlling {
+            if current {
+                self.previous = None;
+            }
             self.reconsider(now, path, current);
         } else if request.use_candidate && (current || self.selected.is_none()) {
             self.select(path, current);
@@ -220,22 +240,26 @@ impl Ice {
                 false
             }
             (true, Some(_), _) => true,
-            // A lite agent cannot lead by itself: the peer shall.
-            (false, _, Some(_)) => true,
+            // The peer answered our offer and neither is lite: we lead (RFC 8445 §6.1.1).
+            (false, _, Some(_)) => {
+                self.controlling = true;
+                false
+            }
             _ => false,
         }
     }
 
     /// The controlling side moves when its path is gone or of an older generation.
     fn reconsider(&mut self, now: Instant, path: Path, current: bool) {
-        if !current || self.selected == Some(path) && self.nominated || self.next_round.is_some() {
+        if self.next_round.is_some() || self.selected == Some(path) && (self.nominated || !current) {
             return;
         }
         let silent = |selected: Path| {
             let last = self.paths.iter().find(|known| known.path == selected).map(|known| known.last);
             last.is_none_or(|last| now.saturating_duration_since(last) >= limits::SILENT_PATH)
         };
-        if !self.nominated || self.selected.is_none_or(silent) {
+        let slow = |selected: Path| matches!((selected, path), (Path::Tcp { .. }, Path::Udp { .. }));
+        if current && !self.nominated || self.selected.is_none_or(|selected| silent(selected) || slow(selected)) {
             self.nominate(now, vec![path]);
         }
     }
@@ -265,7 +289,8 @@ impl Ice {
             self.requests.clear();
         }
         if request.controlling && self.controlling {
-            self.select(path, true);
+            // An answer does not tell whether the peer knows our new credentials: only its own check does.
+            self.select(path, self.previous.is_none());
         }
         Some(())
     }
@@ -327,20 +352,25 @@ impl Ice {
     }
 
     fn nominate(&mut self, now: Instant, targets: Vec<Path>) {
-        if self.remote.is_none() || targets.is_empty() {
-            return;
+        if self.remote.is_some() && !targets.is_empty() {
+            self.nominate_at(now, targets);
+            self.send_due(now);
         }
+    }
+
+    fn nominate_at(&mut self, at: Instant, targets: Vec<Path>) {
         self.nomination = self.nomination.saturating_add(1);
         self.targets = targets;
         self.rounds = 0;
-        self.next_round = Some(now);
+        self.next_round = Some(at);
         self.next_keepalive = None;
-        self.send_due(now);
     }
 
     fn send_due(&mut self, now: Instant) {
         if self.next_round.is_some_and(|at| at <= now) {
-            for path in self.targets.clone() {
+            // Two nominated paths would make the peer change twice: the others are asked once the first is silent.
+            let asked = if self.rounds < limits::FIRST_TARGET_ROUNDS { 1 } else { self.targets.len() };
+            for path in self.targets.clone().into_iter().take(asked) {
                 self.send_request(path);
             }
             self.rounds += 1;

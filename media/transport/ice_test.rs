@@ -135,15 +135,22 @@ fn a_silent_path_ages_out_and_silence_on_all_ends_consent() {
 }
 
 #[test]
-fn a_peer_that_claims_to_be_controlled_is_told_of_the_conflict() {
+fn a_peer_that_is_controlled_is_led_also_when_its_check_precedes_its_description() {
     let (mut ice, now) = server();
-    let local = credentials("server");
+    ice.remote = None;
     let request = Writer::new(MessageType::Request, [1; 12]).username("server:client").controlled(7);
-    ice.handle(now, path(1), &request.finish(&local.pwd));
-    let (_, answer) = reply(&mut ice);
-    let answer = Message::parse(&answer).unwrap();
-    assert_eq!((answer.kind, answer.error_code), (MessageType::Error, Some(487)));
-    assert!(answer.is_authentic(&local.pwd));
+    ice.handle(now, path(1), &request.finish(&credentials("server").pwd));
+    assert_eq!(Message::parse(&reply(&mut ice).1).unwrap().kind, MessageType::Success);
+    assert_eq!(ice.out.len(), 0, "without the peer's password nothing can be asked");
+    ice.set_remote(credentials("client"));
+    assert!(ice.poll_timeout().is_some_and(|at| at <= now));
+    ice.handle_timeout(now);
+    let (to, ours) = reply(&mut ice);
+    let ours_read = Message::parse(&ours).unwrap();
+    assert!(ours_read.use_candidate && ours_read.controlling.is_some());
+    assert_eq!(to, path(1));
+    ice.handle(now, path(1), &answer(&ours, false));
+    assert_eq!(ice.selected(), Some(path(1)));
 }
 
 /// Answers one of our requests as the client would.
@@ -171,8 +178,11 @@ fn a_take_over_nominates_every_known_address_until_one_answers() {
     assert!(parsed.use_candidate && parsed.controlling == Some(u64::MAX));
     assert_eq!(parsed.username, Some(b"client:server".as_slice()));
     assert!(parsed.nomination == Some(1) && parsed.priority > Some(OWN_PRIORITY));
-    moved.out.clear();
-    moved.handle_timeout(now + limits::REQUEST_INTERVAL);
+    assert!(moved.out.is_empty(), "the address selected before is asked alone at first");
+    for round in 1..=limits::FIRST_TARGET_ROUNDS {
+        moved.out.clear();
+        moved.handle_timeout(now + limits::REQUEST_INTERVAL * round);
+    }
     assert_eq!(moved.out.len(), 2);
     // An answer by a path that was not asked, or forged, changes nothing.
     moved.handle(now, path(1), &answer(&request, false));
@@ -180,9 +190,9 @@ fn a_take_over_nominates_every_known_address_until_one_answers() {
     moved.handle(now, new_path, &answer(&request, false));
     assert_eq!(moved.selected(), Some(new_path));
     moved.out.clear();
-    moved.handle_timeout(now + limits::REQUEST_INTERVAL * 3);
+    moved.handle_timeout(now + limits::REQUEST_INTERVAL * (limits::FIRST_TARGET_ROUNDS + 2));
     assert!(moved.out.is_empty());
-    moved.handle_timeout(now + limits::KEEPALIVE_INTERVAL * 2);
+    moved.handle_timeout(now + limits::KEEPALIVE_INTERVAL * 3);
     assert_eq!(moved.out.len(), 1);
     // The next node's nomination and priority are higher again.
     let mut next = Ice::import(moved.export(), Some(now));

@@ -20,6 +20,8 @@ pub const MAX_PENDING_REQUESTS: usize = 64;
 pub const REQUEST_INTERVAL: Duration = Duration::from_millis(50);
 /// Rounds of own binding requests before a take-over rests: 2 s.
 pub const REQUEST_ROUNDS: u32 = 40;
+/// Rounds that ask only at the address that was selected before: 300 ms, more than most round trips.
+pub const FIRST_TARGET_ROUNDS: u32 = 6;
 /// Own keep-alive checks of the controlling role (libwebrtc's interval for a stable pair is 2.5 s).
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_millis(2_500);
 /// A controlling side moves to another authenticated path when the selected one has been silent for this long.
@@ -33,6 +35,8 @@ pub const HANDSHAKE_RECORDS: usize = 200;
 pub const HANDSHAKE_ERRORS: u32 = 8;
 /// Handshake datagrams that are looked at after completion: they only ask for our last flight again.
 pub const LATE_HANDSHAKE_DATAGRAMS: u32 = 32;
+/// Datagrams held until the peer's fingerprint is known: a hello in two fragments, and its repeat.
+pub const EARLY_DATAGRAMS: usize = 4;
 /// First repeat of an unanswered flight; doubles up to [`FLIGHT_REPEAT_MAX`].
 pub const FLIGHT_REPEAT: Duration = Duration::from_millis(100);
 /// Longest interval between repeats of a flight.
@@ -43,6 +47,9 @@ pub const FLIGHT_REPEATS: u32 = 14;
 pub const LIBRARY_FLIGHT_INTERVAL: Duration = Duration::from_secs(5);
 /// How long the last flight is kept for a client that did not get it.
 pub const LAST_FLIGHT_LIFETIME: Duration = Duration::from_secs(30);
+/// Repeats of our last flight that nobody asked for, in 4.7 s. A client that lost it repeats its own at intervals that
+/// double (BoringSSL: 50 ms to 12 s), so that waiting to be asked costs seconds on a lossy path.
+pub const LAST_FLIGHT_REPEATS: u32 = 6;
 /// DTLS handshake datagram size in bytes; the fragment size of rtc-dtls leaves out its headers.
 pub const HANDSHAKE_MTU: usize = 1_100;
 /// Longest ClientHello that is put together, in bytes; post-quantum key shares bring it near 2 kB.

@@ -146,7 +146,7 @@ impl Transport {
         }
     }
 
-    /// Tells what the remote description says; until then DTLS is dropped and the client repeats itself. A description
+    /// Tells what the remote description says; until then the first DTLS datagrams wait. A description
     /// that makes us the DTLS client, or names another certificate than the connection's, ends the transport.
     pub fn set_remote(&mut self, remote: RemoteTransport) {
         if self.ended {
@@ -265,6 +265,17 @@ impl Transport {
     #[must_use]
     pub fn local_ufrag(&self) -> &str {
         self.ice.local_ufrag()
+    }
+
+    /// Every local user name fragment whose checks count: the present one, and the one before until a nomination.
+    pub fn local_ufrags(&self) -> impl Iterator<Item = &str> {
+        self.ice.local_ufrags()
+    }
+
+    /// When a path last carried an authentic message.
+    #[must_use]
+    pub fn path_heard(&self, path: Path) -> Option<Instant> {
+        self.ice.path_heard(path)
     }
 
     /// Whether media can flow.
@@ -428,3 +439,5 @@ mod handover_test;
 mod peer_test;
 #[cfg(test)]
 mod session_test;
+#[cfg(test)]
+pub(crate) mod testing;

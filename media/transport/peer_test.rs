@@ -19,15 +19,15 @@ use super::handshake::VIRTUAL_PEER;
 use super::stun::{MessageType, Writer};
 use super::*;
 
-pub(super) const GCM: u16 = 7;
-pub(super) const SHA1: u16 = 1;
+pub(crate) const GCM: u16 = 7;
+pub(crate) const SHA1: u16 = 1;
 
 fn client_certificate() -> rtc_dtls::crypto::Certificate {
     static CERTIFICATE: OnceLock<Certificate> = OnceLock::new();
     CERTIFICATE.get_or_init(|| Certificate::generate().unwrap()).inner.clone()
 }
 
-pub(super) fn server_certificate() -> Arc<Certificate> {
+pub(crate) fn server_certificate() -> Arc<Certificate> {
     static CERTIFICATE: OnceLock<Arc<Certificate>> = OnceLock::new();
     CERTIFICATE.get_or_init(|| Arc::new(Certificate::generate().unwrap())).clone()
 }
@@ -55,15 +55,15 @@ pub(super) fn check(now: Instant, server: &mut Transport, path: Path) {
     server.handle_stun(now, path, &request);
 }
 
-pub(super) struct Client {
-    pub(super) dtls: Endpoint,
-    pub(super) complete: bool,
+pub(crate) struct Client {
+    pub(crate) dtls: Endpoint,
+    pub(crate) complete: bool,
     sctp: rtc_sctp::Endpoint,
     pub(super) association: Option<(AssociationHandle, Association)>,
-    pub(super) up: bool,
+    pub(crate) up: bool,
     /// DCEP and user messages received: stream, protocol, bytes.
-    pub(super) messages: Vec<(u16, Protocol, Vec<u8>)>,
-    pub(super) out: Vec<Vec<u8>>,
+    pub(crate) messages: Vec<(u16, Protocol, Vec<u8>)>,
+    pub(crate) out: Vec<Vec<u8>>,
     flight: Vec<Vec<u8>>,
     repeat_at: Option<Instant>,
     /// SCTP packets sent, in the clear.
@@ -71,7 +71,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(now: Instant, profiles: &[u16], mtu: usize) -> Self {
+    pub(crate) fn new(now: Instant, profiles: &[u16], mtu: usize) -> Self {
         let config = ConfigBuilder::default()
             .with_crypto_provider(rtc_crypto::default_provider().unwrap())
             .with_certificates(vec![client_certificate()])
@@ -107,7 +107,7 @@ impl Client {
         client
     }
 
-    pub(super) fn fingerprint() -> String {
+    pub(crate) fn fingerprint() -> String {
         fingerprint(&client_certificate().certificate[0])
     }
 
@@ -123,7 +123,7 @@ impl Client {
         self.out.append(&mut sent);
     }
 
-    pub(super) fn handle(&mut self, now: Instant, datagram: &[u8]) {
+    pub(crate) fn handle(&mut self, now: Instant, datagram: &[u8]) {
         let events = self.dtls.read(now, VIRTUAL_PEER, None, BytesMut::from(datagram)).unwrap_or_default();
         self.drain(now);
         for event in events {
@@ -185,7 +185,7 @@ impl Client {
         }
     }
 
-    pub(super) fn write(&mut self, now: Instant, id: u16, message: &[u8], protocol: Protocol) {
+    pub(crate) fn write(&mut self, now: Instant, id: u16, message: &[u8], protocol: Protocol) {
         let (_, association) = self.association.as_mut().expect("an association");
         if association.stream(id).is_err() {
             association.open_stream(id, Protocol::Binary).unwrap();
@@ -203,7 +203,7 @@ impl Client {
     }
 
     /// Sends an SCTP packet as it is.
-    pub(super) fn inject(&mut self, now: Instant, packet: &[u8]) {
+    pub(crate) fn inject(&mut self, now: Instant, packet: &[u8]) {
         self.dtls.write(now, VIRTUAL_PEER, packet).unwrap();
         self.drain(now);
     }
@@ -224,7 +224,7 @@ impl Client {
         self.drain(now);
     }
 
-    fn handle_timeout(&mut self, now: Instant) {
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if self.repeat_at.is_some_and(|at| at <= now) {
             self.out.extend(self.flight.iter().cloned());
             self.repeat_at = Some(now + Duration::from_millis(400));

@@ -26,7 +26,8 @@ pub fn mapped_address(answer: &[u8], transaction: &[u8; 12]) -> Option<SocketAdd
         return None;
     }
     while let Some((head, rest)) = attributes.split_at_checked(4) {
-        let (kind, length) = (u16::from_be_bytes([head[0], head[1]]), usize::from(u16::from_be_bytes([head[2], head[3]])));
+        let (kind, length) =
+            (u16::from_be_bytes([head[0], head[1]]), usize::from(u16::from_be_bytes([head[2], head[3]])));
         let value = rest.get(..length)?;
         if kind == XOR_MAPPED_ADDRESS {
             return xor_address(value, &header[4..]);
@@ -69,12 +70,12 @@ mod tests {
     proptest! {
         #[test]
         fn any_answer_is_read_or_refused(mut answer in proptest::collection::vec(any::<u8>(), 0..80)) {
-            mapped_address(&answer, &[0; 12]);
+            let _ = mapped_address(&answer, &[0; 12]);
             let (mut head, _) = binding_request();
             head[..2].copy_from_slice(&BINDING_SUCCESS.to_be_bytes());
             head[8..].fill(0);
             answer.splice(..0, head);
-            mapped_address(&answer, &[0; 12]);
+            let _ = mapped_address(&answer, &[0; 12]);
         }
     }
 }

@@ -76,6 +76,9 @@ pub(crate) struct SendArena {
     message_sockets: Vec<u8>,
     impairment: Option<(Impairment, SmallRng)>,
     counters: ArenaCounters,
+    /// Datagrams that a test takes in place of the kernel.
+    #[cfg(test)]
+    captured: Option<Vec<(Destination, Vec<u8>)>>,
 }
 
 impl SendArena {
@@ -90,7 +93,21 @@ impl SendArena {
             message_sockets: Vec::with_capacity(1024),
             impairment: None,
             counters: ArenaCounters::default(),
+            #[cfg(test)]
+            captured: None,
         }
+    }
+
+    /// An arena without sockets that keeps what is sent.
+    #[cfg(test)]
+    pub(crate) fn capturing() -> Self {
+        Self { captured: Some(Vec::new()), ..Self::new(Vec::new()) }
+    }
+
+    /// Takes what was sent since the last call, in order.
+    #[cfg(test)]
+    pub(crate) fn take_captured(&mut self) -> Vec<(Destination, Vec<u8>)> {
+        self.captured.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// The worker's own sockets.
@@ -112,6 +129,10 @@ impl SendArena {
 
     /// Whether a path goes through another worker's socket.
     pub(crate) fn is_borrowed(&self, path: Path) -> bool {
+        #[cfg(test)]
+        if self.captured.is_some() {
+            return false;
+        }
         matches!(path, Path::Udp { socket, .. } if usize::from(socket) >= self.own)
     }
 
@@ -123,6 +144,10 @@ impl SendArena {
     /// Own sockets from which a remote address may be reached: those bound to the same address as `beside`, where there
     /// are any, or else all of the remote's family.
     pub(crate) fn sockets_towards(&self, remote: SocketAddr, beside: Option<SocketAddr>) -> Vec<u8> {
+        #[cfg(test)]
+        if self.captured.is_some() {
+            return vec![0];
+        }
         let those = |fits: &dyn Fn(SocketAddr) -> bool| -> Vec<u8> {
             let own = self.sockets().iter().enumerate();
             own.filter(|(_, socket)| fits(socket.local())).map(|(index, _)| index as u8).collect()
@@ -162,6 +187,13 @@ impl SendArena {
     #[inline]
     pub(crate) fn take(&mut self, destination: &Destination, length: usize) {
         if self.impairment.is_some() && self.drops(length) {
+            return;
+        }
+        #[cfg(test)]
+        if let Some(captured) = &mut self.captured {
+            captured.push((*destination, self.buffer[self.position..self.position + length].to_vec()));
+            self.counters.datagrams += 1;
+            self.counters.bytes += length as u64;
             return;
         }
         let (socket, to) = match destination {

@@ -94,7 +94,10 @@ impl EventLoop {
         for _ in 0..INPUTS_PER_TURN {
             match self.connections.try_recv() {
                 Ok(ConnectionInput::Opened { connection, writer }) => self.arena.open_connection(connection, writer),
-                Ok(ConnectionInput::Closed { connection }) => self.arena.close_connection(connection),
+                Ok(ConnectionInput::Closed { connection }) => {
+                    self.arena.close_connection(connection);
+                    self.core.close_connection(Instant::now(), connection, &mut self.arena);
+                }
                 Ok(ConnectionInput::Datagram { connection, remote, mut datagram }) => {
                     let path = Path::Tcp { connection, remote };
                     self.core.handle_datagram(Instant::now(), path, &mut datagram, &mut self.arena);
@@ -116,7 +119,7 @@ impl EventLoop {
         for _ in 0..INPUTS_PER_TURN {
             match self.commands.try_recv() {
                 Ok(command) => {
-                    if matches!(command, MediaCommand::ExportPeer { .. }) {
+                    if matches!(command, MediaCommand::ExportPeer { .. } | MediaCommand::Batch(_)) {
                         // What the peer said here is told before what it says at its next worker.
                         self.publish_events();
                     }

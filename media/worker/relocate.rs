@@ -15,7 +15,7 @@ pub struct Relocation {
 }
 
 impl MediaPlane {
-    /// Moves `peers` of a room from worker `from` to worker `to`. All leave before the first arrives, and what comes for
+    /// Moves `peers` of a room from worker `from` to worker `to`. All leave at once and arrive at once, and what comes for
     /// them meanwhile waits at the old worker, so that no packet finds its subscribers on the other side.
     ///
     /// # Errors
@@ -30,12 +30,13 @@ impl MediaPlane {
         if to >= self.worker_count() {
             return Err(SendCommandError::Ended { worker: to });
         }
-        let mut exports = Vec::new();
+        let (mut exports, mut commands) = (Vec::new(), Vec::new());
         for peer in peers {
             let (reply, state) = oneshot::channel();
-            self.send(from, MediaCommand::ExportPeer { peer: *peer, reply })?;
+            commands.push(MediaCommand::ExportPeer { peer: *peer, reply });
             exports.push((*peer, state));
         }
+        self.send(from, MediaCommand::Batch(commands))?;
         let (mut states, mut relocation) = (Vec::new(), Relocation::default());
         for (peer, state) in exports {
             match state.await.ok().flatten() {
@@ -43,12 +44,13 @@ impl MediaPlane {
                 None => relocation.lost.push(peer),
             }
         }
-        let mut imports = Vec::new();
+        let (mut imports, mut commands) = (Vec::new(), Vec::new());
         for (peer, state) in states {
             let (reply, done) = oneshot::channel();
-            self.send(to, MediaCommand::ImportPeer { peer, room, state, reply })?;
+            commands.push(MediaCommand::ImportPeer { peer, room, state, reply });
             imports.push((peer, done));
         }
+        self.send(to, MediaCommand::Batch(commands))?;
         for (peer, done) in imports {
             match done.await {
                 Ok(Ok(())) => {

@@ -71,9 +71,8 @@ pub(crate) async fn accept(listener: TcpListener, workers: Arc<Vec<ConnectionSin
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let closed = async {
-            match workers.first() {
-                Some(worker) => worker.inputs.closed().await,
-                None => (),
+            if let Some(worker) = workers.first() {
+                worker.inputs.closed().await;
             }
         };
         let accepted = tokio::select! {
@@ -94,7 +93,12 @@ pub(crate) async fn accept(listener: TcpListener, workers: Arc<Vec<ConnectionSin
     }
 }
 
-async fn serve(stream: TcpStream, remote: SocketAddr, connection: ConnectionId, workers: &[ConnectionSink]) -> Option<()> {
+async fn serve(
+    stream: TcpStream,
+    remote: SocketAddr,
+    connection: ConnectionId,
+    workers: &[ConnectionSink],
+) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let (mut reader, writer) = stream.into_split();
     let first = tokio::time::timeout(FIRST_FRAME_TIME, read_frame(&mut reader)).await.ok()??;

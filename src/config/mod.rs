@@ -55,6 +55,9 @@ pub struct Config {
     /// Whether `/debug/impair` exists; only by flag.
     #[serde(skip)]
     pub test_switches: bool,
+    /// Whether the system chooses the ICE-TCP port; only by flag.
+    #[serde(skip)]
+    pub any_tcp_port: bool,
 }
 
 impl Default for Config {
@@ -77,6 +80,7 @@ impl Default for Config {
             signal: Signal::default(),
             development: false,
             test_switches: false,
+            any_tcp_port: false,
         }
     }
 }

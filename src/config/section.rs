@@ -319,6 +319,6 @@ pub struct Signal {
 
 impl Default for Signal {
     fn default() -> Self {
-        Self { ping_interval: 5, ping_timeout: 15 }
+        Self { ping_interval: 2, ping_timeout: 5 }
     }
 }

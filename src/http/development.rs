@@ -68,7 +68,11 @@ fn answer(state: &HttpState, headers: &HeaderMap, request: TokenRequest) -> Resp
     let signed = state.keys.first().map(|(key, secret)| token::sign(&claims, key, secret));
     let Some(Ok(token)) = signed else { return text(StatusCode::INTERNAL_SERVER_ERROR, "token cannot be signed") };
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or("localhost");
-    json(StatusCode::OK, &serde_json::json!({ "token": token, "url": format!("ws://{host}") }))
+    let forwarded = headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // Behind several proxies the first entry is the client's side.
+    let secure = forwarded.split(',').next().is_some_and(|first| first.trim().eq_ignore_ascii_case("https"));
+    let scheme = if secure { "wss" } else { "ws" };
+    json(StatusCode::OK, &serde_json::json!({ "token": token, "url": format!("{scheme}://{host}") }))
 }
 
 /// `POST /debug/impair` with an [`Impairment`] as JSON: every worker drops what it says.

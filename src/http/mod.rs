@@ -3,6 +3,7 @@
 mod access;
 mod assets;
 mod development;
+pub(crate) mod listen;
 mod operator;
 mod rate;
 mod session;

@@ -19,10 +19,14 @@ const INSPECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// `/`: `OK` for load balancers and clients, a page for browsers.
 pub(super) async fn health(State(state): State<Arc<HttpState>>, headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !state.is_ready() {
-        return text(StatusCode::NOT_ACCEPTABLE, "Not Ready");
-    }
-    if accept.contains("text/html") { assets::landing() } else { text(StatusCode::OK, "OK") }
+    let mut response = match (state.is_ready(), accept.contains("text/html")) {
+        (false, _) => text(StatusCode::NOT_ACCEPTABLE, "Not Ready"),
+        (true, true) => assets::landing(),
+        (true, false) => text(StatusCode::OK, "OK"),
+    };
+    // Clients probe the server from wherever the application lives.
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
 }
 
 /// `/live`: the process answers.

@@ -5,8 +5,9 @@ use crate::rooms::{Admitted, Reply, RequestSink};
 use futures_util::{SinkExt, StreamExt};
 use prost::Message as _;
 use serde_json::json;
-use starling_actors::{Join, JoinError, RelocateError, SessionError, SessionOutput};
+use starling_media::id::PeerId;
 use starling_media::worker::Relocation;
+use starling_actors::{Join, JoinError, RelocateError, SessionError, SessionOutput};
 use starling_protocol::keys::Secret;
 use starling_protocol::limits::SIGNAL_FRAME_BYTES_MAX;
 use starling_protocol::livekit as lk;
@@ -74,8 +75,14 @@ impl Door for OpenDoor {
         Box::pin(async {})
     }
 
-    fn relocate<'a>(&'a self, _: &'a str, _: usize) -> Reply<'a, Result<Relocation, RelocateError>> {
-        Box::pin(async { Err(RelocateError::NoRoom) })
+    fn relocate<'a>(&'a self, room: &'a str, worker: usize) -> Reply<'a, Result<Relocation, RelocateError>> {
+        Box::pin(async move {
+            match (room, worker) {
+                ("r", 0) => Ok(Relocation { moved: vec![PeerId(1)], lost: Vec::new() }),
+                ("r", worker) => Err(RelocateError::NoWorker { worker }),
+                _ => Err(RelocateError::NoRoom),
+            }
+        })
     }
 }
 
@@ -297,6 +304,8 @@ async fn the_root_is_ok_for_machines_and_a_page_for_browsers() {
     let server = server(|_| {}).await;
     assert_eq!(server.get("/", "").await, (200, "OK".into()));
     assert_eq!(server.ask("HEAD", "/", "", "").await.0, 200);
+    let (_, head, _) = server.ask("GET", "/", "Origin: https://app.example.org\r\n", "").await;
+    assert!(head.contains("access-control-allow-origin: *"), "{head}");
     let (_, page) = server.get("/", "Accept: text/html,*/*\r\n").await;
     assert!(page.contains("href=\"/meet\"") && page.contains("href=\"/admin\""));
     server.state.stop();
@@ -390,4 +399,16 @@ async fn tokens_for_the_asking_and_impairments_exist_only_where_allowed() {
         assert_eq!(open.ask(method, path, "", body).await.0, 400, "{method} {path}");
     }
     assert_eq!(open.get("/debug/rooms", "").await.0, 200);
+    for (body, status, answer) in [
+        (r#"{"room":"r","worker":0}"#, 200, r#"{"lost":0,"moved":1}"#),
+        (r#"{"room":"r","worker":9}"#, 404, "media worker 9 does not exist"),
+        (r#"{"room":"x","worker":0}"#, 404, "requested room does not exist"),
+    ] {
+        let (found, _, text) = open.ask("POST", "/debug/move", "", body).await;
+        assert_eq!((found, text.as_str()), (status, answer));
+    }
+    assert_eq!(open.ask("POST", "/debug/move", "", "{}").await.0, 400);
+    let forwarded = "X-Forwarded-Proto: https, http\r\n";
+    let (_, body) = open.get("/meet/token?room=r&identity=i", forwarded).await;
+    assert!(body.contains("wss://node:7880"), "{body}");
 }

@@ -83,7 +83,7 @@ fn an_ended_section_is_inactive_once_and_then_used_again() {
     o.subscribe(subscribed(3, Kind::Video));
     o.subscribe(subscribed(4, Kind::Audio));
     let third = o.create_offer(&local()).unwrap();
-    assert!(has(&third, "1", "a=msid:PA_x|s3 TR_3") && has(&third, "3", "a=msid:PA_x|s4 TR_4"));
+    assert!(has(&third, "1", "a=msid:PA_x|TR_3 TR_3") && has(&third, "3", "a=msid:PA_x|s4 TR_4"));
     assert_eq!(o.apply_answer(&answer_to(&third)).unwrap().senders.len(), 3);
 }
 

@@ -22,6 +22,41 @@ const METERS_MAX: usize = 1024;
 /// Spatial layers that allocation knows.
 const LAYERS: usize = 3;
 
+/// Pause before a subscriber whose tracks are all too large for the estimate is tried again; doubles with each failure.
+const TRIAL_WAIT: Duration = Duration::from_secs(5);
+/// Longest such pause.
+const TRIAL_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Length of a trial: the estimate triples in it where the path carries the lowest layer.
+const TRIAL: Duration = Duration::from_secs(6);
+
+/// When a subscriber that congestion has paused gets its lowest layers again for a while: where nothing is sent nothing
+/// is acknowledged, and the estimate would stay as it is for ever.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Trial {
+    next: Option<Instant>,
+    until: Option<Instant>,
+    failures: u32,
+}
+
+impl Trial {
+    fn runs(&mut self, now: Instant) -> bool {
+        if self.next.is_some_and(|next| next <= now) {
+            *self = Self { next: None, until: Some(now + TRIAL), failures: self.failures.saturating_add(1) };
+        }
+        self.until.is_some_and(|until| now < until)
+    }
+
+    /// Hears what was allocated outside a trial.
+    fn settle(&mut self, now: Instant, paused: bool) {
+        if paused {
+            let wait = TRIAL_WAIT.saturating_mul(1 << self.failures.min(10)).min(TRIAL_WAIT_MAX);
+            self.next.get_or_insert(now + wait);
+        } else {
+            *self = Self::default();
+        }
+    }
+}
+
 /// Loudness of one room's tracks.
 pub(super) struct RoomAudio {
     meters: BTreeMap<TrackKey, SpeakerMeter>,
@@ -75,9 +110,8 @@ impl SourceRate {
 impl Track {
     /// What flows of the subscriber's codec.
     fn layers_for(&self, subscriber: &Subscriber) -> SourceLayers {
-        let sources = || {
-            self.sources.iter().filter(|source| subscriber.codec.is_none_or(|codec| codec == source.codec))
-        };
+        let sources =
+            || self.sources.iter().filter(|source| subscriber.codec.is_none_or(|codec| codec == source.codec));
         let newest = sources().filter_map(|source| source.rate.last_packet).max();
         let flows = |at: Option<Instant>| match (at, newest) {
             (Some(at), Some(newest)) => newest.saturating_duration_since(at) < FLOWING,
@@ -149,8 +183,19 @@ impl WorkerCore {
             });
             places.push((reference.track, place));
         }
+<<<<<<< HEAD
         let may_pause = self.peers[index].allow_pause.unwrap_or(self.config.allow_pause);
         let allocation = allocate(estimate, audio_bps, &demands, may_pause && confirmed);
+=======
+        let may_pause = self.config.allow_pause && confirmed;
+        let trial = may_pause && self.peers[index].trial.runs(now);
+        let allocation = allocate(estimate, audio_bps, &demands, may_pause && !trial);
+        if may_pause && !trial {
+            let choices = demands.iter().zip(&allocation.choices);
+            let paused = choices.into_iter().any(|(demand, choice)| choice.is_none() && !demand.options.is_empty());
+            self.peers[index].trial.settle(now, paused);
+        }
+>>>>>>> main
         if let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) {
             link.bwe.set_wanted(allocation.wanted_bps);
         }
@@ -198,18 +243,17 @@ impl WorkerCore {
 
     /// Takes the level of one audio packet.
     pub(super) fn observe_audio(&mut self, now: Instant, room: RoomKey, track: TrackKey, level: u8) {
-        if !self.rooms.contains_key(&room) {
+        let mut due = None;
+        let audio = self.rooms.entry(room).or_insert_with(|| {
             let reporter = SpeakerReporter::new(now);
-            self.rooms.insert(room, RoomAudio { meters: BTreeMap::new(), reporter });
-            self.wake_by(reporter.due());
-        }
-        let Some(audio) = self.rooms.get_mut(&room) else { return };
+            due = Some(reporter.due());
+            RoomAudio { meters: BTreeMap::new(), reporter }
+        });
         if audio.meters.len() < METERS_MAX || audio.meters.contains_key(&track) {
-            audio
-                .meters
-                .entry(track)
-                .or_insert_with(|| SpeakerMeter::new(now))
-                .observe(level, AUDIO_PACKET_MS, now);
+            audio.meters.entry(track).or_insert_with(|| SpeakerMeter::new(now)).observe(level, AUDIO_PACKET_MS, now);
+        }
+        if let Some(due) = due {
+            self.wake_by(due);
         }
     }
 

@@ -12,6 +12,11 @@ use std::time::Instant;
 /// Tracks that one peer may have preferences for before it subscribes them.
 const PREFERENCES_MAX: usize = 4096;
 
+/// The names under which checks find a transport.
+pub(super) fn ufrags(transport: &Transport) -> Vec<Box<[u8]>> {
+    transport.local_ufrags().map(|ufrag| ufrag.as_bytes().into()).collect()
+}
+
 impl WorkerCore {
     /// Carries out one command. A command for an unknown peer is answered with `PeerEnded`, or ignored where the
     /// control plane has closed the peer itself.
@@ -58,6 +63,11 @@ impl WorkerCore {
             MediaCommand::ImportPeer { peer, room, state, reply } => {
                 let _ = reply.send(self.import_peer(now, peer, room, &state, arena));
             }
+            MediaCommand::Batch(commands) => {
+                for command in commands {
+                    self.handle_command(now, command, arena);
+                }
+            }
             MediaCommand::RelayPeer { peer, worker } => self.departures.settle(peer, worker),
             MediaCommand::Inspect { reply } => {
                 let _ = reply.send(self.snapshot(arena));
@@ -81,14 +91,15 @@ impl WorkerCore {
             self.events.push_back(MediaEvent::PeerEnded { peer: id, end: PeerEnd::Fault });
             return;
         }
-        let ufrag: Box<[u8]> = local.ufrag.as_bytes().into();
         let config = TransportConfig {
             certificate: self.config.certificate.clone(),
             local,
             open_channels,
             gcm: self.config.gcm,
         };
-        self.insert_peer(Peer::new(id, room, Transport::new(config, now), ufrag, now), now);
+        let transport = Transport::new(config, now);
+        let ufrags = ufrags(&transport);
+        self.insert_peer(Peer::new(id, room, transport, ufrags, now), now);
     }
 
     /// Files a peer under all its names.
@@ -108,26 +119,18 @@ impl WorkerCore {
     }
 
     fn restart_ice(&mut self, index: usize, local: IceCredentials) {
-        /// Generations whose checks still find the peer: the current and the one before.
-        const GENERATIONS: usize = 2;
-        let ufrag: Box<[u8]> = local.ufrag.as_bytes().into();
         let peer = &mut self.peers[index];
         peer.transport.restart_ice(local);
-        peer.ufrags.push(ufrag.clone());
-        self.by_ufrag.insert(ufrag, index);
-        while self.peers[index].ufrags.len() > GENERATIONS {
-            let oldest = self.peers[index].ufrags.remove(0);
-            self.by_ufrag.remove(&oldest);
+        let valid = ufrags(&peer.transport);
+        for outdated in std::mem::replace(&mut peer.ufrags, valid.clone()) {
+            self.by_ufrag.remove(&outdated);
+        }
+        for ufrag in valid {
+            self.by_ufrag.insert(ufrag, index);
         }
     }
 
-    fn set_receivers(
-        &mut self,
-        now: Instant,
-        index: usize,
-        extensions: ExtensionIds,
-        sections: Vec<ReceiveSection>,
-    ) {
+    fn set_receivers(&mut self, now: Instant, index: usize, extensions: ExtensionIds, sections: Vec<ReceiveSection>) {
         let ended: Vec<usize> = self
             .tracks
             .iter()
@@ -141,7 +144,7 @@ impl WorkerCore {
             let muted = self.peers[index].muted.contains(&section.track);
             let entry = &mut self.tracks[track];
             entry.publisher = Some(index);
-            entry.muted = muted;
+            entry.set_muted(muted);
         }
         self.peers[index].ingress.configure(now, extensions, sections);
         for track in ended {
@@ -179,14 +182,7 @@ impl WorkerCore {
         if let Some(&track) = self.track_by_key.get(&key)
             && let Some(entry) = self.tracks.get_mut(track).filter(|entry| entry.publisher == Some(index))
         {
-            entry.muted = muted;
-            for subscriber in &mut entry.subscribers {
-                if muted {
-                    subscriber.subscription.pause();
-                } else {
-                    subscriber.subscription.resume();
-                }
-            }
+            entry.set_muted(muted);
         }
     }
 

@@ -1,17 +1,21 @@
 //! The forwarding path: opened RTP in, sealed RTP in the arena out.
 
 use super::allocate::SourceRate;
-use super::track::Source;
+use super::track::{Source, Track};
 use super::{TICK, WorkerCore};
 use crate::command::MediaEvent;
 use crate::egress::History;
+use crate::id::TrackKey;
 use crate::ingress::Accepted;
 use crate::packet::{SourcePacket, rtp};
 use crate::worker::arena::SendArena;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Packets of one track that are forwarded to a subscriber in one go: one segmented message's worth.
 const BATCH: usize = 64;
+/// Packets held for moved subscribers of one worker, 32 bytes each; a move takes a round trip.
+const HELD_MAX: usize = 4_096;
 
 /// Packets that wait for the rest of their frame.
 #[derive(Debug, Default)]
@@ -22,9 +26,33 @@ pub(super) struct Forwarding {
     since: Option<Instant>,
     /// A frame is complete, or an audio packet waits: nothing more to wait for.
     complete: bool,
+    /// Packets for moved subscribers that have not answered from here yet.
+    held: VecDeque<Held>,
+}
+
+/// One packet of a track for a subscriber without a path.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    peer: usize,
+    track: TrackKey,
+    source: u8,
+    sequence: u64,
 }
 
 impl Forwarding {
+    /// Keeps a packet in mind until the subscriber has a path; the oldest gives way.
+    fn hold(&mut self, held: Held) {
+        if self.held.len() >= HELD_MAX {
+            self.held.pop_front();
+        }
+        self.held.push_back(held);
+    }
+
+    /// Drops what waits for a peer that is gone.
+    pub(super) fn forget_peer(&mut self, peer: usize) {
+        self.held.retain(|held| held.peer != peer);
+    }
+
     /// When waiting packets have to go at the latest.
     pub(super) fn due(&self, hold: Duration) -> Option<Instant> {
         self.since.map(|since| if self.complete { since } else { since + hold })
@@ -75,7 +103,8 @@ impl WorkerCore {
         }
         entry.pending.push((source as u8, accepted.sequence));
         self.forwarding.since.get_or_insert(now);
-        self.forwarding.complete |= accepted.marker || accepted.recovered || !is_video(accepted) || entry.pending.len() >= BATCH;
+        self.forwarding.complete |=
+            accepted.marker || accepted.recovered || !is_video(accepted) || entry.pending.len() >= BATCH;
     }
 
     /// Files a new stream of a published track as a source layer.
@@ -92,13 +121,19 @@ impl WorkerCore {
                 source
             }
             None if entry.sources.len() < usize::from(u8::MAX) => {
+                // Subscribers may still count by a publisher before this one; a stream moved here goes on.
+                let goes_on = !accepted.first;
                 entry.sources.push(Source {
                     layer: accepted.layer,
                     codec: accepted.codec,
                     history: History::new(entry.kind),
                     rate: SourceRate::default(),
                 });
-                entry.sources.len() - 1
+                let source = entry.sources.len() - 1;
+                if !goes_on {
+                    entry.restart_source(source);
+                }
+                source
             }
             None => return None,
         };
@@ -169,7 +204,15 @@ impl WorkerCore {
                 *place = source.history.get(*sequence).map(|packet| (source.layer, packet));
             }
             for subscriber in &mut track.subscribers {
-                let Some(link) = self.links[subscriber.peer].as_mut() else { continue };
+                let Some(link) = self.links[subscriber.peer].as_mut() else {
+                    if subscriber.subscription.is_under_way() {
+                        let (peer, track) = (subscriber.peer, track.key);
+                        for (source, sequence) in chunk {
+                            self.forwarding.hold(Held { peer, track, source: *source, sequence: *sequence });
+                        }
+                    }
+                    continue;
+                };
                 for (layer, packet) in packets[..chunk.len()].iter().flatten() {
                     if subscriber.codec.is_some_and(|codec| codec != packet.codec) {
                         continue;
@@ -188,12 +231,33 @@ impl WorkerCore {
         self.request_layers(now, index, wanted_layers);
     }
 
+    /// Sends what has waited for a moved subscriber's path. A number is sealed once only, however often it is offered.
+    pub(super) fn forward_held(&mut self, now: Instant, index: usize, arena: &mut SendArena) {
+        let held = std::mem::take(&mut self.forwarding.held);
+        let (due, rest) = held.into_iter().partition(|held| held.peer == index);
+        self.forwarding.held = rest;
+        let due: VecDeque<Held> = due;
+        for Held { track, source, sequence, .. } in due {
+            let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) else { return };
+            let entry = self.track_by_key.get(&track).and_then(|&track| self.tracks.get_mut(track));
+            let Some(Track { sources, subscribers, .. }) = entry else { continue };
+            let Some(source) = sources.get(usize::from(source)) else { continue };
+            let Some(packet) = source.history.get(sequence) else { continue };
+            let wanted = subscribers.iter_mut().filter(|subscriber| {
+                subscriber.peer == index && subscriber.codec.is_none_or(|codec| codec == packet.codec)
+            });
+            for subscriber in wanted {
+                let forwarded = subscriber.subscription.forward(now, source.layer, &packet, link, arena);
+                self.counters.packets_forwarded += u64::from(forwarded.sent);
+            }
+        }
+    }
+
     /// Asks the publisher for key frames of the layers whose bits are set; the ingress throttles.
     pub(super) fn request_layers(&mut self, now: Instant, track: usize, layers: u32) {
         let Some(entry) = self.tracks.get(track) else { return };
         let (Some(publisher), key) = (entry.publisher, entry.key) else { return };
         for layer in (0..8_u8).filter(|layer| layers & (1 << layer) != 0) {
-            self.counters.key_frame_requests += 1;
             self.peers[publisher].ingress.request_key_frame(now, key, layer);
         }
         if layers != 0 {

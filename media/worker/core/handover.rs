@@ -110,7 +110,7 @@ impl WorkerCore {
             senders: (peer.send_extensions, peer.senders.clone()),
             subscriptions: subscriptions.collect(),
             spent_ssrcs: peer.spent_ssrcs.clone(),
-            link: self.links.get(index).and_then(Option::as_ref).map(PeerLink::export),
+            link: self.links.get(index).and_then(Option::as_ref).map(PeerLink::export).or(peer.imported_link),
             preferences: peer.preferences.iter().map(|(track, preference)| (*track, *preference)).collect(),
             muted: peer.muted.clone(),
             allow_pause: peer.allow_pause,
@@ -149,20 +149,26 @@ impl WorkerCore {
             return Err(format!("peer state has version {}, this node reads {VERSION}", state.version));
         }
         let transport = self.imported_transport(now, state.transport)?;
-        let mut peer = Peer::new(id, room, transport, Box::default(), now);
-        peer.ufrags = state.ufrags.into_iter().map(Vec::into_boxed_slice).collect();
+        let ufrags = state.ufrags.into_iter().map(Vec::into_boxed_slice).collect();
+        let mut peer = Peer::new(id, room, transport, ufrags, now);
         peer.ingress = Ingress::import(now, state.ingress).map_err(|error| format!("peer state: {error}"))?;
         peer.preferences = state.preferences.into_iter().collect();
         peer.muted = state.muted;
+<<<<<<< HEAD
         peer.allow_pause = state.allow_pause;
         peer.link_state = state.link;
+=======
+        peer.imported_link = state.link;
+        // Subscriptions that go on take their SSRCs again; no other may.
+        let going_on = |ssrc: &u32| state.subscriptions.iter().any(|it| it.ssrc() == *ssrc || it.rtx_ssrc() == *ssrc);
+        peer.spent_ssrcs = state.spent_ssrcs.into_iter().filter(|ssrc| !going_on(ssrc)).collect();
+>>>>>>> main
         self.departures.forget(id);
         let index = self.insert_peer(peer, now);
         self.adopt_receivers(index);
         self.adopt_layers(now, index, state.layers);
         let (extensions, sections) = state.senders;
         self.set_senders(now, index, extensions, sections);
-        self.peers[index].spent_ssrcs.extend(state.spent_ssrcs);
         self.adopt_subscriptions(now, index, state.subscriptions);
         self.move_here(now, index, state.path, arena);
         Ok(())
@@ -208,7 +214,7 @@ impl WorkerCore {
             self.end_peer(index, None);
             return;
         }
-        self.bind_asked_paths(index);
+        self.bind_asked_paths(now, index);
         self.open_link(now, index);
         self.pump(now, index, arena);
     }
@@ -226,14 +232,14 @@ impl WorkerCore {
             Path::Tcp { .. } => None,
         };
         peer.transport.take_over(now, |remote| arena.sockets_towards(remote, beside));
-        self.bind_asked_paths(index);
+        self.bind_asked_paths(now, index);
         self.pump(now, index, arena);
     }
 
     /// Answers to a take-over name nobody: their paths have to be known before.
-    fn bind_asked_paths(&mut self, index: usize) {
-        for path in self.peers[index].transport.asked_paths() {
-            self.by_path.entry(*path).or_insert(index);
+    fn bind_asked_paths(&mut self, now: Instant, index: usize) {
+        for path in self.peers[index].transport.asked_paths().to_vec() {
+            self.bind_path(now, index, path);
         }
     }
 
@@ -263,7 +269,7 @@ impl WorkerCore {
             let muted = self.peers[index].muted.contains(&section.track);
             let entry = &mut self.tracks[track];
             entry.publisher = Some(index);
-            entry.muted = muted;
+            entry.set_muted(muted);
         }
     }
 
@@ -274,14 +280,26 @@ impl WorkerCore {
             let Some(reference) = references.iter().find(|reference| reference.ssrc == ssrc) else { continue };
             let Some(section) = self.peers[index].senders.iter().find(|section| section.ssrc == ssrc) else { continue };
             let imported = Subscription::import(section, state, 0, now);
+            let muted = self.tracks[reference.track].muted;
             let subscribers = &mut self.tracks[reference.track].subscribers;
             let subscriber = subscribers.iter_mut().find(|subscriber: &&mut Subscriber| {
                 subscriber.peer == index && subscriber.subscription.ssrc() == ssrc
             });
             match (imported, subscriber) {
-                (Ok(imported), Some(subscriber)) => subscriber.subscription = imported,
+                (Ok(mut imported), Some(subscriber)) => {
+                    // The track may have been muted or unmuted since the export.
+                    if muted {
+                        imported.pause();
+                    } else {
+                        imported.resume();
+                    }
+                    subscriber.subscription = imported;
+                }
                 // Numbering from the start would repeat indices: the subscription must not send at all.
-                (Err(_), _) => self.remove_subscriber(reference.track, index, ssrc),
+                (Err(_), _) => {
+                    self.peers[index].subscriptions.retain(|reference| reference.ssrc != ssrc);
+                    self.remove_subscriber(reference.track, index, ssrc);
+                }
                 (Ok(_), None) => {}
             }
         }

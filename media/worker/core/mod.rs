@@ -18,7 +18,7 @@ mod track;
 pub(crate) use departure::Relayed;
 
 use crate::command::{MediaEvent, PeerEnd};
-use crate::id::{Path, PeerId, RoomKey, TrackKey};
+use crate::id::{ConnectionId, Path, PeerId, RoomKey, TrackKey};
 use crate::transport::{Certificate, DatagramClass, TransportEvent, classify, local_ufrag};
 use crate::worker::arena::{Destination, SendArena};
 use peer::Peer;
@@ -38,6 +38,9 @@ const EVENTS_SOFT_MAX: usize = 65_536;
 const DATA_EVENTS_MAX: usize = 16_384;
 /// Peers of one worker.
 const PEERS_MAX: usize = 20_000;
+/// A path belongs to the peer that proved itself there last for this long: longer than clients' interval of checks
+/// (RFC 7675 §5.1: up to 6 s).
+const PATH_HELD: Duration = Duration::from_secs(6);
 /// How often peers with something due are visited.
 const TICK: Duration = Duration::from_millis(5);
 
@@ -139,9 +142,9 @@ impl WorkerCore {
         }
         let class = classify(datagram);
         let peer = match class {
-            DatagramClass::Stun => local_ufrag(datagram)
-                .and_then(|ufrag| self.by_ufrag.get(ufrag))
-                .or_else(|| self.by_path.get(&path)),
+            DatagramClass::Stun => {
+                local_ufrag(datagram).and_then(|ufrag| self.by_ufrag.get(ufrag)).or_else(|| self.by_path.get(&path))
+            }
             DatagramClass::Dtls | DatagramClass::Rtp | DatagramClass::Rtcp => self.by_path.get(&path),
             DatagramClass::Unknown => None,
         };
@@ -155,6 +158,11 @@ impl WorkerCore {
             DatagramClass::Stun => {
                 self.peers[index].transport.handle_stun(now, path, datagram);
                 self.pump(now, index, arena);
+                // Its path may have been another's when it first proved itself.
+                let heard = self.peers.get(index).and_then(|peer| peer.transport.path_heard(path));
+                if heard == Some(now) && self.by_path.get(&path) != Some(&index) {
+                    self.bind_path(now, index, path);
+                }
             }
             DatagramClass::Dtls => {
                 self.peers[index].transport.handle_dtls(now, path, datagram);
@@ -180,7 +188,7 @@ impl WorkerCore {
             arena.send(path, &datagram);
         }
         while let Some(event) = self.peers[index].transport.poll_event() {
-            ended = ended.or(self.handle_transport_event(now, index, event));
+            ended = ended.or(self.handle_transport_event(now, index, event, arena));
         }
         match ended {
             Some(end) => self.end_peer(index, Some(end)),
@@ -191,16 +199,42 @@ impl WorkerCore {
         }
     }
 
-    fn handle_transport_event(&mut self, now: Instant, index: usize, event: TransportEvent) -> Option<PeerEnd> {
+    /// Datagrams from `path` are this peer's, unless another one has proved itself there lately: whoever forges the
+    /// source address of another participant must not get its datagrams.
+    fn bind_path(&mut self, now: Instant, index: usize, path: Path) {
+        let lives = |owner: usize| {
+            let heard = self.peers.get(owner).and_then(|peer| peer.transport.path_heard(path));
+            heard.is_some_and(|heard| now.saturating_duration_since(heard) < PATH_HELD)
+        };
+        if !self.by_path.get(&path).is_some_and(|owner| *owner != index && lives(*owner)) {
+            self.by_path.insert(path, index);
+        }
+    }
+
+    /// A TCP connection is gone, and with it the path over it.
+    pub(crate) fn close_connection(&mut self, now: Instant, connection: ConnectionId, arena: &mut SendArena) {
+        let over = |path: &Path| matches!(path, Path::Tcp { connection: of, .. } if *of == connection);
+        let known = self.by_path.iter().find(|(path, _)| over(path)).map(|(path, index)| (*path, *index));
+        let Some((path, index)) = known else { return };
+        self.by_path.remove(&path);
+        self.peers[index].transport.close_path(path);
+        self.pump(now, index, arena);
+    }
+
+    fn handle_transport_event(
+        &mut self,
+        now: Instant,
+        index: usize,
+        event: TransportEvent,
+        arena: &mut SendArena,
+    ) -> Option<PeerEnd> {
         let peer = self.peers[index].id;
         match event {
             TransportEvent::Connected => {
                 self.events.push_back(MediaEvent::PeerConnected { peer });
                 self.open_link(now, index);
             }
-            TransportEvent::PathAuthenticated(path) => {
-                self.by_path.insert(path, index);
-            }
+            TransportEvent::PathAuthenticated(path) => self.bind_path(now, index, path),
             TransportEvent::PathExpired(path) => {
                 if self.by_path.get(&path) == Some(&index) {
                     self.by_path.remove(&path);
@@ -209,10 +243,13 @@ impl WorkerCore {
             TransportEvent::PathChanged(path) => match self.links.get_mut(index).and_then(Option::as_mut) {
                 Some(link) => {
                     link.destination = path.into();
-                    self.events.push_back(MediaEvent::PathChanged { peer, remote: path.remote() });
+                    self.push_replaceable(MediaEvent::PathChanged { peer, remote: path.remote() });
                 }
                 // DTLS may be done before the client nominates a path.
-                None => self.open_link(now, index),
+                None => {
+                    self.open_link(now, index);
+                    self.forward_held(now, index, arena);
+                }
             },
             TransportEvent::ChannelOpen(channel) => self.events.push_back(MediaEvent::ChannelOpen { peer, channel }),
             TransportEvent::ChannelClosed(_) => {}
@@ -241,3 +278,6 @@ impl WorkerCore {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! One WebRTC connection as the worker keeps it, and its end.
 
+use super::allocate::Trial;
 use super::{TICK, WorkerCore};
 use crate::codec::{ExtensionIds, SendSection};
 use crate::command::{MediaEvent, PeerEnd, Preference};
@@ -28,19 +29,20 @@ pub(super) struct Peer {
     pub(super) ingress: Ingress,
     /// By ingress stream: (track index, source index).
     pub(super) sources: Vec<Option<(usize, usize)>>,
-    /// Local ufrags under which datagrams find this peer: the current one last.
+    /// Local ufrags under which checks find this peer.
     pub(super) ufrags: Vec<Box<[u8]>>,
     pub(super) send_extensions: ExtensionIds,
     pub(super) senders: Vec<SendSection>,
     pub(super) subscriptions: Vec<SubscriptionRef>,
-    /// Egress state from another worker, until there is a path.
-    pub(super) link_state: Option<LinkState>,
     pub(super) preferences: BTreeMap<TrackKey, Preference>,
     pub(super) muted: Vec<TrackKey>,
     /// Whether congestion may pause its subscriptions, where its client said.
     pub(super) allow_pause: Option<bool>,
     /// SSRCs that we have sealed under: a second numbering of one would repeat indices.
     pub(super) spent_ssrcs: BTreeSet<u32>,
+    /// What an import brought for the link, until there is a path to make it for.
+    pub(super) imported_link: Option<LinkState>,
+    pub(super) trial: Trial,
     /// When the tick has to visit this peer.
     pub(super) due: Instant,
     pub(super) next_report: Instant,
@@ -56,22 +58,23 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(id: PeerId, room: RoomKey, transport: Transport, ufrag: Box<[u8]>, now: Instant) -> Self {
+    pub(super) fn new(id: PeerId, room: RoomKey, transport: Transport, ufrags: Vec<Box<[u8]>>, now: Instant) -> Self {
         Self {
             id,
             room,
             transport,
             ingress: Ingress::new(now),
             sources: Vec::new(),
-            ufrags: vec![ufrag],
+            ufrags,
             send_extensions: ExtensionIds::default(),
             senders: Vec::new(),
             subscriptions: Vec::new(),
-            link_state: None,
             preferences: BTreeMap::new(),
             muted: Vec::new(),
             allow_pause: None,
             spent_ssrcs: BTreeSet::new(),
+            imported_link: None,
+            trial: Trial::default(),
             due: now,
             next_report: now,
             next_allocation: now,
@@ -99,6 +102,7 @@ impl WorkerCore {
             self.by_ufrag.remove(ufrag);
         }
         self.by_path.retain(|_, owner| *owner != index);
+        self.forwarding.forget_peer(index);
         if let Some(link) = self.links.get_mut(index) {
             *link = None;
         }

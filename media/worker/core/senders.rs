@@ -5,10 +5,25 @@ use super::track::Subscriber;
 use super::{PeerLink, WorkerCore};
 use crate::codec::{ExtensionIds, SendSection};
 use crate::egress::Subscription;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// SSRC of our RTCP; the same for every peer, for it names no media.
 pub(super) const REPORTER_SSRC: u32 = 1;
+
+/// SSRCs that one peer may have been sent over its life; a longer-lived one has to connect anew.
+const SPENT_SSRCS_MAX: usize = 65_536;
+
+/// Notes SSRCs as sealed under; `false`, and nothing noted, if one of them was before.
+fn spend(spent: &mut BTreeSet<u32>, ssrcs: &[u32]) -> bool {
+    let fresh = (1..=ssrcs.len()).all(|count| !ssrcs[count..].contains(&ssrcs[count - 1]))
+        && ssrcs.iter().all(|ssrc| !spent.contains(ssrc))
+        && spent.len() + ssrcs.len() <= SPENT_SSRCS_MAX;
+    if fresh {
+        spent.extend(ssrcs);
+    }
+    fresh
+}
 
 impl WorkerCore {
     /// Replaces the table; sections that keep their SSRC and track keep their numbering.
@@ -55,12 +70,21 @@ impl WorkerCore {
             .subscribers
             .iter_mut()
             .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == section.ssrc);
+        let peer = &mut self.peers[index];
         if let Some(subscriber) = known {
+            let before = subscriber.subscription.rtx_ssrc();
+            if before != section.rtx_ssrc && !spend(&mut peer.spent_ssrcs, &[section.rtx_ssrc]) {
+                tracing::warn!(ssrc = section.rtx_ssrc, "refused to retransmit under an SSRC whose indices are spent");
+                return;
+            }
             subscriber.subscription.reconfigure(section, now);
             subscriber.codec = codec;
+            for reference in peer.subscriptions.iter_mut().filter(|reference| reference.ssrc == section.ssrc) {
+                reference.rtx_ssrc = section.rtx_ssrc;
+            }
             return;
         }
-        if !self.peers[index].spent_ssrcs.insert(section.ssrc) {
+        if !spend(&mut peer.spent_ssrcs, &[section.ssrc, section.rtx_ssrc]) {
             tracing::warn!(ssrc = section.ssrc, "refused to send under an SSRC whose indices are spent");
             return;
         }
@@ -77,7 +101,7 @@ impl WorkerCore {
         let peer = &mut self.peers[index];
         let (Some(sealer), Some(path)) = (peer.transport.rtp_sealer(), peer.transport.selected_path()) else { return };
         let mut link = PeerLink::new(sealer, path.into(), peer.send_extensions, REPORTER_SSRC, now);
-        if let Some(state) = peer.link_state.take() {
+        if let Some(state) = peer.imported_link.take() {
             link.import(state, now);
         }
         self.links[index] = Some(link);

@@ -36,10 +36,7 @@ impl WorkerCore {
             peer: peer.id,
             connected: peer.transport.is_connected(),
             bandwidth_bps: link.map_or(0, |link| link.bwe.estimate_bps()),
-            rtt_ms: link
-                .and_then(PeerLink::rtt)
-                .or_else(|| peer.ingress.rtt())
-                .map(|rtt| rtt.as_secs_f32() * 1000.0),
+            rtt_ms: link.and_then(PeerLink::rtt).or_else(|| peer.ingress.rtt()).map(|rtt| rtt.as_secs_f32() * 1000.0),
             layers: peer.ingress.layers(),
             subscriptions: subscriptions.collect(),
         }

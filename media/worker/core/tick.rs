@@ -22,8 +22,7 @@ impl WorkerCore {
         if self.next_tick.is_none_or(|tick| tick > now) {
             return;
         }
-        let due: Vec<usize> =
-            self.peers.iter().filter(|(_, peer)| peer.due <= now).map(|(index, _)| index).collect();
+        let due: Vec<usize> = self.peers.iter().filter(|(_, peer)| peer.due <= now).map(|(index, _)| index).collect();
         for index in due {
             if self.peers.contains(index) {
                 self.tick_peer(now, ntp, index, arena);
@@ -74,6 +73,7 @@ impl WorkerCore {
     /// Receiver reports, NACKs, transport-wide feedback and key-frame requests to a publisher.
     fn send_ingress_feedback(&mut self, now: Instant, index: usize, arena: &mut SendArena) {
         let mut rtcp = std::mem::take(&mut self.rtcp);
+        let requests = self.peers[index].ingress.counters().key_frame_requests;
         for _ in 0..COMPOUNDS_PER_TICK {
             rtcp.clear();
             self.peers[index].ingress.handle_timeout(now, &mut rtcp);
@@ -82,6 +82,7 @@ impl WorkerCore {
             }
             self.send_rtcp(index, &mut rtcp, arena);
         }
+        self.counters.key_frame_requests += self.peers[index].ingress.counters().key_frame_requests - requests;
         self.rtcp = rtcp;
     }
 
@@ -92,9 +93,10 @@ impl WorkerCore {
             rtcp.clear();
             for reference in batch {
                 let subscriber = self.tracks.get_mut(reference.track).and_then(|track| {
-                    track.subscribers.iter_mut().find(|subscriber| {
-                        subscriber.peer == index && subscriber.subscription.ssrc() == reference.ssrc
-                    })
+                    track
+                        .subscribers
+                        .iter_mut()
+                        .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == reference.ssrc)
                 });
                 if let Some(subscriber) = subscriber {
                     subscriber.subscription.sender_report(now, ntp, &mut rtcp);

@@ -54,6 +54,20 @@ impl Track {
         }
     }
 
+    /// Stops or resumes the forwarding to every subscriber.
+    pub(super) fn set_muted(&mut self, muted: bool) {
+        if std::mem::replace(&mut self.muted, muted) == muted {
+            return;
+        }
+        for subscriber in &mut self.subscribers {
+            if muted {
+                subscriber.subscription.pause();
+            } else {
+                subscriber.subscription.resume();
+            }
+        }
+    }
+
     /// A source counts anew: numbers that subscribers mapped to the old ones end.
     pub(super) fn restart_source(&mut self, source: usize) {
         let layer = self.sources[source].layer;
@@ -85,9 +99,7 @@ impl WorkerCore {
     /// Takes a subscription off a track.
     pub(super) fn remove_subscriber(&mut self, track: usize, peer: usize, ssrc: u32) {
         if let Some(entry) = self.tracks.get_mut(track) {
-            entry.subscribers.retain(|subscriber| {
-                subscriber.peer != peer || subscriber.subscription.ssrc() != ssrc
-            });
+            entry.subscribers.retain(|subscriber| subscriber.peer != peer || subscriber.subscription.ssrc() != ssrc);
         }
         self.forget_track_if_unused(track);
     }
@@ -105,10 +117,8 @@ impl WorkerCore {
     }
 
     fn forget_track_if_unused(&mut self, track: usize) {
-        let unused = self
-            .tracks
-            .get(track)
-            .is_some_and(|entry| entry.publisher.is_none() && entry.subscribers.is_empty());
+        let unused =
+            self.tracks.get(track).is_some_and(|entry| entry.publisher.is_none() && entry.subscribers.is_empty());
         if unused {
             let entry = self.tracks.remove(track);
             self.track_by_key.remove(&entry.key);

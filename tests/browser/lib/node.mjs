@@ -1,8 +1,6 @@
 // Starts, inspects, impairs and stops a Starling node. With STARLING_E2E_URL the stories run against a server that is already there.
 import { spawn } from 'node:child_process';
-import dgram from 'node:dgram';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { skip, until } from './check.mjs';
@@ -11,20 +9,8 @@ const ROOT = path.resolve(import.meta.dirname, '../../..');
 export const BINARY = process.env.STARLING_BINARY ?? path.join(ROOT, 'target/debug/starling');
 const LOG_LINES = 400; // kept for the report of a failed story
 
-/** Every flag of the node that the stories rely on, in one place. The node tells the HTTP port that it got; media ports are ours to choose. */
-const flags = async (portsFile) => [
-  '--dev', '--test-switches', '--ports-file', portsFile, '--port', '0', '--udp-port', `${await freePort('udp')}`,
-  '--set', `rtc.tcp_port=${await freePort('tcp')}`, // 0 would turn ICE-TCP off
-];
-
-/** A loopback port that nobody uses just now. */
-async function freePort(protocol) {
-  const probe = protocol === 'udp' ? dgram.createSocket('udp4') : net.createServer();
-  await new Promise((resolve) => (protocol === 'udp' ? probe.bind(0, '127.0.0.1', resolve) : probe.listen(0, '127.0.0.1', resolve)));
-  const { port } = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
+/** Every flag of the node that the stories rely on, in one place. The node tells the ports that it got. */
+const flags = (portsFile) => ['--dev', '--test-switches', '--ports-file', portsFile, '--port', '0', '--udp-port', '0', '--any-tcp-port'];
 
 export class Node {
   #child;
@@ -38,7 +24,7 @@ export class Node {
     const node = new Node();
     node.#directory = mkdtempSync(path.join(tmpdir(), 'starling-e2e-'));
     const file = path.join(node.#directory, 'ports.json');
-    node.#child = spawn(BINARY, [...(await flags(file)), ...args], {
+    node.#child = spawn(BINARY, [...flags(file), ...args], {
       cwd: node.#directory,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, RUST_BACKTRACE: '1' },
