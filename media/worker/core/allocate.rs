@@ -183,11 +183,8 @@ impl WorkerCore {
             });
             places.push((reference.track, place));
         }
-<<<<<<< HEAD
-        let may_pause = self.peers[index].allow_pause.unwrap_or(self.config.allow_pause);
-        let allocation = allocate(estimate, audio_bps, &demands, may_pause && confirmed);
-=======
-        let may_pause = self.config.allow_pause && confirmed;
+        let allowed = self.peers[index].allow_pause.unwrap_or(self.config.allow_pause);
+        let may_pause = allowed && confirmed;
         let trial = may_pause && self.peers[index].trial.runs(now);
         let allocation = allocate(estimate, audio_bps, &demands, may_pause && !trial);
         if may_pause && !trial {
@@ -195,7 +192,6 @@ impl WorkerCore {
             let paused = choices.into_iter().any(|(demand, choice)| choice.is_none() && !demand.options.is_empty());
             self.peers[index].trial.settle(now, paused);
         }
->>>>>>> main
         if let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) {
             link.bwe.set_wanted(allocation.wanted_bps);
         }

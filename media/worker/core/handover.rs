@@ -154,15 +154,11 @@ impl WorkerCore {
         peer.ingress = Ingress::import(now, state.ingress).map_err(|error| format!("peer state: {error}"))?;
         peer.preferences = state.preferences.into_iter().collect();
         peer.muted = state.muted;
-<<<<<<< HEAD
         peer.allow_pause = state.allow_pause;
-        peer.link_state = state.link;
-=======
         peer.imported_link = state.link;
         // Subscriptions that go on take their SSRCs again; no other may.
         let going_on = |ssrc: &u32| state.subscriptions.iter().any(|it| it.ssrc() == *ssrc || it.rtx_ssrc() == *ssrc);
         peer.spent_ssrcs = state.spent_ssrcs.into_iter().filter(|ssrc| !going_on(ssrc)).collect();
->>>>>>> main
         self.departures.forget(id);
         let index = self.insert_peer(peer, now);
         self.adopt_receivers(index);
