@@ -113,6 +113,12 @@ pub struct Limits {
     pub tracks_per_participant: usize,
     /// Subscribed tracks of one participant.
     pub subscriptions_per_participant: usize,
+    /// Subscribed video tracks of one participant (`limit.subscription_limit_video`); more wait for a free place.
+    pub video_subscriptions: usize,
+    /// Subscribed audio tracks of one participant (`limit.subscription_limit_audio`); more wait for a free place.
+    pub audio_subscriptions: usize,
+    /// Published and subscribed tracks on this node (`limit.num_tracks`); beyond it nobody new may join.
+    pub tracks: usize,
     /// Rooms on this node.
     pub rooms: usize,
     /// Participants on this node.
@@ -129,6 +135,9 @@ impl Default for Limits {
             attributes_bytes: 64 * 1024,
             tracks_per_participant: 64,
             subscriptions_per_participant: 1_000,
+            video_subscriptions: 0,
+            audio_subscriptions: 0,
+            tracks: 0,
             rooms: 0,
             participants: 0,
         }

@@ -44,7 +44,7 @@ pub enum JoinError {
     /// The node is full.
     #[error("node limits reached: {limit} {what}")]
     NodeFull {
-        /// `rooms` or `participants`.
+        /// `rooms`, `participants` or `tracks`.
         what: &'static str,
         /// The limit.
         limit: usize,

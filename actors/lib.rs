@@ -4,13 +4,13 @@
 //! actor; `placement` says whether a room may live here. Decisions are pure states; actors perform their effects.
 //! Media packets never come here: the media plane gets `MediaCommand`s and answers with `MediaEvent`s.
 
-#![expect(deprecated, reason = "clients of many ages read LiveKit's deprecated fields")]
-
+mod alarm;
 mod api;
 mod clock;
 mod config;
 mod error;
 mod ids;
+mod legacy;
 mod limits;
 mod participant;
 mod permission;

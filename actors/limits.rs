@@ -20,6 +20,14 @@ pub(crate) const NONCES_MAX: usize = 128;
 pub(crate) const ROOM_DATA_WAITING_MAX: usize = 8_192;
 /// Destinations that one data message may name; beyond it the message is dropped.
 pub(crate) const DATA_DESTINATIONS_MAX: usize = 1_024;
+/// In a room with more participants than this, changes of those who publish nothing are told in batches.
+pub(crate) const LARGE_ROOM_PARTICIPANTS: usize = 50;
+/// Interval of these batches (LiveKit's 3 s).
+pub(crate) const UPDATE_BATCH_INTERVAL: Duration = Duration::from_secs(3);
+/// Participants in a batch; a full one is told at once.
+pub(crate) const UPDATE_BATCH_MAX: usize = 1_024;
+/// Encoded participants in one update message (LiveKit's number); more go into a further one.
+pub(crate) const UPDATE_BYTES_MAX: usize = 128 * 1024;
 /// Connection quality is told this often, where it changed.
 pub(crate) const QUALITY_INTERVAL: Duration = Duration::from_secs(5);
 /// A changed number of participants is told this late.

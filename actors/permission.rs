@@ -1,5 +1,6 @@
 //! What a token grants, as LiveKit's `ParticipantPermission`.
 
+use crate::legacy;
 use starling_protocol::livekit as lk;
 use starling_protocol::livekit::participant_info::{Kind, KindDetail};
 use starling_protocol::token::{Claims, VideoGrants};
@@ -7,18 +8,19 @@ use starling_protocol::token::{Claims, VideoGrants};
 /// The permission that grants give.
 pub(crate) fn from_grants(grants: &VideoGrants) -> lk::ParticipantPermission {
     let can_publish = grants.can_publish.unwrap_or(true);
-    lk::ParticipantPermission {
+    let mut permission = lk::ParticipantPermission {
         can_subscribe: grants.can_subscribe.unwrap_or(true),
         can_publish,
         can_publish_data: grants.can_publish_data.unwrap_or(can_publish),
         can_publish_sources: grants.can_publish_sources.iter().filter_map(|name| source(name)).collect(),
         hidden: grants.hidden,
-        recorder: grants.recorder,
         can_update_metadata: grants.can_update_own_metadata.unwrap_or(false),
-        agent: grants.agent,
         can_subscribe_metrics: grants.can_subscribe_metrics.unwrap_or(false),
         can_manage_agent_session: grants.can_manage_agent_session.unwrap_or(false),
-    }
+        ..Default::default()
+    };
+    legacy::set_roles(&mut permission, grants.recorder, grants.agent);
+    permission
 }
 
 /// Grants that give `permission`, for refresh tokens.
@@ -52,6 +54,12 @@ pub(crate) fn kind(claims: &Claims) -> Kind {
         _ if claims.video.agent => Kind::Agent,
         _ => Kind::Standard,
     }
+}
+
+/// Whether the participant serves others, as an agent or a recorder: a room does not stay for it, and it takes nobody's
+/// place.
+pub(crate) fn is_dependent(claims: &Claims) -> bool {
+    claims.video.agent || claims.video.recorder || matches!(kind(claims), Kind::Agent | Kind::Egress)
 }
 
 /// Details of the kind; unknown ones are left out.

@@ -11,7 +11,7 @@ use starling_media::command::MediaCommand;
 use starling_media::id::{PeerId, RoomKey};
 use starling_media::worker::{MediaPlane, SendCommandError};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What every actor of this node shares.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub(crate) struct PeerEntry {
 pub(crate) struct RoomEntry {
     pub(crate) actor: ActorRef<RoomMessage>,
     pub(crate) data_waiting: Arc<AtomicUsize>,
+    /// Its published and subscribed tracks, for the node's limit.
+    pub(crate) tracks: Arc<AtomicUsize>,
 }
 
 /// A participant's actor.
@@ -56,6 +58,11 @@ impl Shared {
             metrics::counter!("starling_actors_media_commands_refused_total").increment(1);
             tracing::warn!(%error, "media command refused");
         })
+    }
+
+    /// Published and subscribed tracks of all rooms.
+    pub(crate) fn tracks(&self) -> usize {
+        self.rooms.iter().map(|entry| entry.tracks.load(Ordering::Relaxed)).sum()
     }
 
     /// Closes every peer of a participant actor and forgets it.

@@ -6,7 +6,7 @@ use crate::ids::Numbers;
 use crate::limits::CALL_TIMEOUT;
 use crate::placement::{PlacementActor, PlacementMessage};
 use crate::registry::Shared;
-use crate::room::{RoomMessage, refused_resume};
+use crate::room::{RoomMessage, attributes_bytes, refused_resume, told_at_join};
 use crate::router;
 use crate::session::{Join, Session};
 use crate::snapshot::RoomsSnapshot;
@@ -188,13 +188,12 @@ impl Rooms {
         if over(bytes, limits.room_name_bytes) {
             return Err(JoinError::RoomNameTooLong { bytes, limit: limits.room_name_bytes });
         }
-        let attributes: usize = claims.attributes.iter().map(|(key, value)| key.len() + value.len()).sum();
-        let told: usize = join.parameters.attributes.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let (metadata, attributes) = told_at_join(join);
         let fields = [
             ("identity", claims.sub.len(), limits.identity_bytes),
             ("name", claims.name.len(), limits.name_bytes),
-            ("metadata", claims.metadata.len().max(join.parameters.metadata.len()), limits.metadata_bytes),
-            ("attributes", attributes + told, limits.attributes_bytes),
+            ("metadata", metadata.len(), limits.metadata_bytes),
+            ("attributes", attributes_bytes(&attributes), limits.attributes_bytes),
         ];
         if let Some((what, bytes, limit)) = fields.into_iter().find(|(_, bytes, limit)| over(*bytes, *limit)) {
             return Err(JoinError::ParticipantFieldTooLong { what, bytes, limit });
@@ -203,15 +202,22 @@ impl Rooms {
         if limit > 0 && !join.parameters.reconnect && self.shared.participants.len() >= limit {
             return Err(JoinError::NodeFull { what: "participants", limit });
         }
+        let limit = limits.tracks;
+        if limit > 0 && !join.parameters.reconnect && self.shared.tracks() >= limit {
+            return Err(JoinError::NodeFull { what: "tracks", limit });
+        }
         Ok(())
     }
 }
 
-/// Reads the room settings of a token; a malformed one is left out, as LiveKit does with unknown fields.
-fn preset(value: &serde_json::Value) -> Option<Box<lk::RoomConfiguration>> {
+/// Reads the room settings of a token; unknown and malformed ones are left out, so that a token for a newer server
+/// still opens the door.
+pub(crate) fn preset(value: &serde_json::Value) -> Option<Box<lk::RoomConfiguration>> {
     let number = |camel: &str, snake: &str| -> u32 {
         let field = value.get(camel).or_else(|| value.get(snake));
-        field.and_then(serde_json::Value::as_u64).and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
+        // Protobuf's JSON writes numbers as texts too.
+        let number = field.and_then(|field| field.as_u64().or_else(|| field.as_str()?.parse().ok()));
+        number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
     };
     let metadata = value.get("metadata").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
     value.as_object()?;

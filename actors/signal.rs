@@ -1,5 +1,7 @@
 //! Small constructors of signal messages.
 
+use crate::limits;
+use prost::Message as _;
 use starling_protocol::livekit as lk;
 pub(crate) use starling_protocol::livekit::signal_response::Message;
 
@@ -11,6 +13,26 @@ pub(crate) fn response(message: Message) -> Box<lk::SignalResponse> {
 /// Participants changed.
 pub(crate) fn update(participants: Vec<lk::ParticipantInfo>) -> Message {
     Message::Update(lk::ParticipantUpdate { participants })
+}
+
+/// Participants changed, in as many messages as their size asks for.
+pub(crate) fn updates(participants: Vec<lk::ParticipantInfo>) -> Vec<Message> {
+    let mut messages = Vec::new();
+    let mut part = Vec::new();
+    let mut part_bytes = 0;
+    for info in participants {
+        let bytes = info.encoded_len();
+        if !part.is_empty() && part_bytes + bytes > limits::UPDATE_BYTES_MAX {
+            messages.push(update(std::mem::take(&mut part)));
+            part_bytes = 0;
+        }
+        part_bytes += bytes;
+        part.push(info);
+    }
+    if !part.is_empty() {
+        messages.push(update(part));
+    }
+    messages
 }
 
 /// The session ends.

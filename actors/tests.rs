@@ -1,5 +1,7 @@
 //! Whole rooms in virtual time, with a media plane that only listens.
 
+mod resume;
+
 use crate::config::{RoomsConfig, TokenSigner};
 use crate::error::JoinError;
 use crate::rooms::Rooms;
@@ -315,7 +317,7 @@ async fn twenty_rounds_of_join_and_leave_leave_nothing_behind() {
 async fn refused_joins_say_why_with_their_status() {
     let node = Node::start(|config| config.room.auto_create = false).await;
     type Change = fn(&mut Join);
-    let cases: [(Change, u16, &str); 7] = [
+    let cases: [(Change, u16, &str); 10] = [
         (|_| {}, 404, "requested room does not exist"),
         (|join| join.claims.video.room_join = false, 401, "permissions denied"),
         (|join| join.claims.sub.clear(), 400, "identity cannot be empty"),
@@ -323,6 +325,20 @@ async fn refused_joins_say_why_with_their_status() {
         (|join| join.claims.video.room = "r".repeat(257), 400, "room name of 257 bytes"),
         (|join| join.claims.sub = "i".repeat(257), 400, "participant identity of 257 bytes"),
         (|join| join.claims.metadata = "m".repeat(512 * 1024 + 1), 400, "participant metadata of 524289 bytes"),
+        (|join| join.claims.name = "n".repeat(257), 400, "participant name of 257 bytes exceeds the limit of 256"),
+        (
+            |join| join.claims.attributes = [("k".to_owned(), "v".repeat(64 * 1024))].into(),
+            400,
+            "participant attributes of 65537 bytes exceeds the limit of 65536",
+        ),
+        (
+            |join| {
+                join.claims.video.can_update_own_metadata = Some(true);
+                join.parameters.attributes = [("k".to_owned(), "v".repeat(64 * 1024))].into();
+            },
+            400,
+            "participant attributes of 65537 bytes exceeds the limit of 65536",
+        ),
     ];
     for (change, status, text) in cases {
         let mut join = join("room", "alice");

@@ -1,5 +1,6 @@
 //! What a room and its subscribers know of a published track.
 
+use crate::legacy;
 use starling_media::codec::{Codec, Kind};
 use starling_media::id::TrackKey;
 use starling_protocol::livekit as lk;
@@ -46,7 +47,7 @@ impl TrackFacts {
         let portrait = self.info.width < self.info.height;
         let (original, wanted) = if portrait { (self.info.width, width) } else { (self.info.height, height) };
         let mut sizes: Vec<u32> =
-            self.info.layers.iter().map(|layer| if portrait { layer.width } else { layer.height }).collect();
+            legacy::layers(&self.info).iter().map(|layer| if portrait { layer.width } else { layer.height }).collect();
         if sizes.is_empty() {
             sizes = vec![180, 360, original];
         }
@@ -84,13 +85,8 @@ mod tests {
 
     fn camera() -> TrackFacts {
         let layer = |quality, width, height| lk::VideoLayer { quality, width, height, ..Default::default() };
-        let info = lk::TrackInfo {
-            sid: "TR_VC1".into(),
-            width: 1280,
-            height: 720,
-            layers: vec![layer(0, 320, 180), layer(1, 640, 360), layer(2, 1280, 720)],
-            ..Default::default()
-        };
+        let mut info = lk::TrackInfo { sid: "TR_VC1".into(), width: 1280, height: 720, ..Default::default() };
+        legacy::set_layers(&mut info, vec![layer(0, 320, 180), layer(1, 640, 360), layer(2, 1280, 720)]);
         TrackFacts { key: TrackKey(1), kind: Kind::Video, publisher_sid: "PA_a".into(), info, codecs: Vec::new() }
     }
 
@@ -108,7 +104,7 @@ mod tests {
         let mut facts = camera();
         facts.info.width = 720;
         facts.info.height = 1280;
-        for layer in &mut facts.info.layers {
+        for layer in legacy::layers_mut(&mut facts.info) {
             std::mem::swap(&mut layer.width, &mut layer.height);
         }
         assert_eq!(facts.layer_for_size(180, 320), 0);

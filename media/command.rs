@@ -18,6 +18,8 @@ pub enum MediaCommand {
         local: IceCredentials,
         /// Whether we open the three LiveKit data channels once SCTP is up (v0 subscriber peer).
         open_channels: bool,
+        /// Whether congestion may pause what the peer receives; `None` = as the node is configured.
+        allow_pause: Option<bool>,
     },
     /// Sets or replaces what the remote description says of the transport.
     SetRemote {

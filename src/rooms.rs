@@ -56,6 +56,8 @@ pub trait Door: std::fmt::Debug + Send + Sync {
     fn join(&self, join: Join) -> Reply<'_, Result<Admitted, JoinError>>;
     /// What is going on, as JSON.
     fn snapshot(&self) -> Reply<'_, serde_json::Value>;
+    /// Makes a room's actor panic, where test switches are on.
+    fn crash<'a>(&'a self, room: &'a str) -> Reply<'a, ()>;
     /// Moves a room's media to another worker.
     fn relocate<'a>(&'a self, room: &'a str, worker: usize) -> Reply<'a, Result<Relocation, RelocateError>>;
 }
@@ -74,6 +76,10 @@ impl Door for Rooms {
 
     fn snapshot(&self) -> Reply<'_, serde_json::Value> {
         Box::pin(async move { serde_json::to_value(Self::snapshot(self).await).unwrap_or_default() })
+    }
+
+    fn crash<'a>(&'a self, room: &'a str) -> Reply<'a, ()> {
+        Box::pin(self.crash_room(room))
     }
 
     fn relocate<'a>(&'a self, room: &'a str, worker: usize) -> Reply<'a, Result<Relocation, RelocateError>> {
@@ -107,8 +113,6 @@ impl TokenSigner for KeyRingSigner {
 pub fn rooms_config(config: &Config, keys: Arc<KeyRing>, facts: &MemberFacts) -> Result<RoomsConfig, ConfigError> {
     let codecs = config.room.enabled_codecs.iter().filter(|spec| !is_rtx(&spec.mime)).map(|spec| codec(&spec.mime));
     let limit = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
-    let subscriptions =
-        config.limit.subscription_limit_video.max(0).saturating_add(config.limit.subscription_limit_audio.max(0));
     let mut rooms = RoomsConfig::new(Arc::new(KeyRingSigner(keys)));
     rooms.room = RoomSettings {
         auto_create: config.room.auto_create,
@@ -125,11 +129,12 @@ pub fn rooms_config(config: &Config, keys: Arc<KeyRing>, facts: &MemberFacts) ->
         metadata_bytes: limit(config.limit.max_metadata_size),
         attributes_bytes: limit(config.limit.max_attributes_size),
         tracks_per_participant: limit(config.limit.max_tracks_per_participant),
+        // LiveKit's files say "no limit" by 0 or a negative number.
+        tracks: usize::try_from(config.limit.num_tracks).unwrap_or(0),
+        video_subscriptions: usize::try_from(config.limit.subscription_limit_video).unwrap_or(0),
+        audio_subscriptions: usize::try_from(config.limit.subscription_limit_audio).unwrap_or(0),
         ..rooms.limits
     };
-    if let Ok(subscriptions @ 1..) = usize::try_from(subscriptions) {
-        rooms.limits.subscriptions_per_participant = subscriptions;
-    }
     rooms.codecs = codecs.collect::<Result<_, _>>()?;
     rooms.ping_interval_s = config.signal.ping_interval;
     rooms.ping_timeout_s = config.signal.ping_timeout;

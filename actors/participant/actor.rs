@@ -1,5 +1,6 @@
 //! Performs what a participant's session decides.
 
+use crate::alarm::Alarm;
 use crate::clock;
 use crate::ids::Ids;
 use crate::participant::message::{ParticipantMessage, Resume};
@@ -17,7 +18,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 /// Commands that wait while peers move, which takes milliseconds; beyond it the session ends.
 const HELD_COMMANDS_MAX: usize = 256;
@@ -48,7 +48,7 @@ pub(crate) struct RunningParticipant {
     /// Commands that wait while the peers move to another worker.
     held: Option<VecDeque<MediaCommand>>,
     sink: Option<(u64, mpsc::Sender<SessionOutput>)>,
-    timer: Option<(Instant, JoinHandle<()>)>,
+    alarm: Alarm,
 }
 
 impl Actor for ParticipantActor {
@@ -87,6 +87,7 @@ impl Actor for ParticipantActor {
             claims: join.claims,
             adaptive_stream: join.parameters.adaptive_stream,
             ice_lite: shared.config.ice_lite && !join.parameters.disable_ice_lite,
+            allow_pause: join.parameters.subscriber_allow_pause,
             candidates: shared.media.candidates(worker).to_vec(),
             fingerprint: shared.media.fingerprint().to_owned(),
             publisher_ice: shared.media.new_credentials(worker),
@@ -95,10 +96,17 @@ impl Actor for ParticipantActor {
         let (config, numbers) = (Arc::clone(&shared.config), shared.numbers.clone());
         let (calendar, seed, now) = (clock::calendar(), Ids::random().seed(), clock::now());
         let state = ParticipantState::new(config, start, sink, numbers, calendar, seed, now);
-        let mut participant =
-            RunningParticipant { state, shared, room, worker, held: None, sink: Some((sink, output)), timer: None };
+        let mut participant = RunningParticipant {
+            state,
+            shared,
+            room,
+            worker,
+            held: None,
+            sink: Some((sink, output)),
+            alarm: Alarm::default(),
+        };
         participant.perform(&myself);
-        participant.arm(&myself);
+        participant.alarm.set(participant.state.poll_timeout(), &myself, || ParticipantMessage::Wake);
         Ok(participant)
     }
 
@@ -136,7 +144,7 @@ impl Actor for ParticipantActor {
             }
             ParticipantMessage::Relocated { worker } => participant.relocated(worker),
             ParticipantMessage::Wake => {
-                participant.timer = None;
+                participant.alarm.clear();
                 participant.state.handle_timeout(now);
             }
             ParticipantMessage::RoomFailed => {
@@ -144,7 +152,7 @@ impl Actor for ParticipantActor {
             }
         }
         participant.perform(&myself);
-        participant.arm(&myself);
+        participant.alarm.set(participant.state.poll_timeout(), &myself, || ParticipantMessage::Wake);
         Ok(())
     }
 
@@ -153,9 +161,6 @@ impl Actor for ParticipantActor {
         myself: ActorRef<ParticipantMessage>,
         participant: &mut RunningParticipant,
     ) -> Result<(), ActorProcessingErr> {
-        if let Some((_, timer)) = participant.timer.take() {
-            timer.abort();
-        }
         participant.shared.forget_participant(myself.get_id());
         Ok(())
     }
@@ -240,23 +245,5 @@ impl RunningParticipant {
             self.sink = None;
             self.state.sink_closed(sink, clock::now());
         }
-    }
-
-    fn arm(&mut self, myself: &ActorRef<ParticipantMessage>) {
-        let next = self.state.poll_timeout();
-        if self.timer.as_ref().map(|(at, _)| *at) == next {
-            return;
-        }
-        if let Some((_, timer)) = self.timer.take() {
-            timer.abort();
-        }
-        self.timer = next.map(|at| {
-            let myself = myself.clone();
-            let timer = tokio::spawn(async move {
-                tokio::time::sleep_until(at.into()).await;
-                let _ = myself.cast(ParticipantMessage::Wake);
-            });
-            (at, timer)
-        });
     }
 }

@@ -3,6 +3,7 @@
 //! Whom it may receive and who hears of it is its room's to decide.
 
 mod actor;
+mod description;
 mod leave;
 mod media;
 mod message;

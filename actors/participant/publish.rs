@@ -1,15 +1,19 @@
 //! A participant's own tracks: announced by AddTrack, bound to sections by SDP, shown to the room when media flows.
 
+use crate::legacy;
 use crate::limits;
+use crate::participant::description::{
+    codecs_of, layer_mode, learn_section, mime_of, published_track, set_ssrc, track_info,
+};
 use crate::participant::state::{OwnTrack, ParticipantState};
 use crate::permission;
 use crate::room::FromParticipant;
 use crate::signal::Message;
-use crate::track::{TrackFacts, stream_of};
+use crate::track::TrackFacts;
 use starling_media::codec::{Codec, Kind};
 use starling_media::command::MediaCommand;
 use starling_media::id::TrackKey;
-use starling_media::sdp::{Negotiated, PublishedTrack};
+use starling_media::sdp::Negotiated;
 use starling_protocol::livekit as lk;
 use starling_protocol::livekit::request_response::{Reason, Request};
 use std::collections::BTreeMap;
@@ -19,7 +23,7 @@ impl ParticipantState {
     /// The client announces a track, or a further codec of one.
     pub(crate) fn add_track(&mut self, request: lk::AddTrackRequest, now: Instant) {
         if let Some((reason, text)) = self.objection(&request) {
-            self.refuse(reason, text, Some(Request::AddTrack(request)));
+            self.refuse(reason, &text, Some(Request::AddTrack(request)));
             return;
         }
         if !request.sid.is_empty() {
@@ -41,28 +45,34 @@ impl ParticipantState {
         }
     }
 
-    fn objection(&self, request: &lk::AddTrackRequest) -> Option<(Reason, &'static str)> {
+    /// Why a track is refused, if it is; the text names the limit.
+    fn objection(&self, request: &lk::AddTrackRequest) -> Option<(Reason, String)> {
         let pending = self.tracks.values().filter(|track| track.sections.is_empty()).count();
         let limit = self.config.limits.tracks_per_participant;
-        if request.r#type == lk::TrackType::Data as i32 || lk::TrackType::try_from(request.r#type).is_err() {
-            Some((Reason::UnsupportedType, "track type is neither audio nor video"))
+        let kind = lk::TrackType::try_from(request.r#type);
+        let (reason, text) = if !matches!(kind, Ok(lk::TrackType::Audio | lk::TrackType::Video)) {
+            (Reason::UnsupportedType, "track type is neither audio nor video".to_owned())
         } else if !permission::may_publish(&self.permission, request.source) {
-            Some((Reason::NotAllowed, "does not have permission to publish this source"))
-        } else if request.cid.len() > limits::TRACK_NAME_BYTES_MAX || request.name.len() > limits::TRACK_NAME_BYTES_MAX
-        {
-            Some((Reason::LimitExceeded, "track cid or name exceeds 1024 bytes"))
+            (Reason::NotAllowed, "does not have permission to publish this source".to_owned())
+        } else if let Some((what, bytes)) = too_long(request) {
+            let limit = limits::TRACK_NAME_BYTES_MAX;
+            (Reason::LimitExceeded, format!("track {what} of {bytes} bytes exceeds the limit of {limit}"))
         } else if pending + self.queued_tracks.len() >= limits::PENDING_TRACKS_MAX {
-            Some((Reason::LimitExceeded, "20 tracks are pending"))
+            (Reason::LimitExceeded, format!("{} tracks are pending, which is the limit", limits::PENDING_TRACKS_MAX))
         } else if request.sid.is_empty() && limit > 0 && self.tracks.len() >= limit {
-            Some((Reason::LimitExceeded, "too many published tracks"))
+            (Reason::LimitExceeded, format!("{limit} tracks are published, which is the limit of a participant"))
         } else {
-            None
-        }
+            return None;
+        };
+        Some((reason, text))
     }
 
     fn publish(&mut self, mut request: lk::AddTrackRequest, now: Instant) {
         request.layers.truncate(limits::TRACK_LIST_MAX);
         request.simulcast_codecs.truncate(limits::TRACK_LIST_MAX);
+        for codec in &mut request.simulcast_codecs {
+            codec.layers.truncate(limits::TRACK_LIST_MAX);
+        }
         request.audio_features.truncate(limits::TRACK_LIST_MAX);
         let kind = if request.r#type == lk::TrackType::Video as i32 { Kind::Video } else { Kind::Audio };
         let key = self.numbers.track();
@@ -89,12 +99,15 @@ impl ParticipantState {
         };
         for codec in request.simulcast_codecs.iter().take(limits::TRACK_LIST_MAX) {
             let mime_type = mime_of(&codec.codec, track.published.kind);
-            let layers = if codec.layers.is_empty() { request.layers.clone() } else { codec.layers.clone() };
+            let mut layers = if codec.layers.is_empty() { request.layers.clone() } else { codec.layers.clone() };
+            layers.truncate(limits::TRACK_LIST_MAX);
+            let video_layer_mode = layer_mode(codec, track.published.kind, &layers);
             let count = track.info.codecs.len();
             let known = track.info.codecs.iter_mut().find(|known| known.mime_type.eq_ignore_ascii_case(&mime_type));
             match known {
                 Some(known) => {
                     known.cid.clone_from(&codec.cid);
+                    known.video_layer_mode = video_layer_mode;
                     if !layers.is_empty() {
                         known.layers = layers;
                     }
@@ -104,7 +117,7 @@ impl ParticipantState {
                         mime_type,
                         cid: codec.cid.clone(),
                         layers,
-                        video_layer_mode: codec.video_layer_mode,
+                        video_layer_mode,
                         ..Default::default()
                     });
                 }
@@ -217,7 +230,7 @@ impl ParticipantState {
             set_ssrc(&mut known.layers, layer, ssrc);
         }
         if track.info.mime_type == mime {
-            set_ssrc(&mut track.info.layers, layer, ssrc);
+            set_ssrc(legacy::layers_mut(&mut track.info), layer, ssrc);
         }
         let sid = sid.clone();
         self.tell_track(&sid, now);
@@ -252,10 +265,7 @@ impl ParticipantState {
         request.features.truncate(limits::TRACK_LIST_MAX);
         match self.tracks.get_mut(&request.track_sid) {
             Some(track) => {
-                let has = |feature: lk::AudioTrackFeature| request.features.contains(&(feature as i32));
-                track.info.stereo = has(lk::AudioTrackFeature::TfStereo);
-                track.info.disable_dtx = has(lk::AudioTrackFeature::TfNoDtx);
-                track.info.audio_features = request.features;
+                legacy::set_features(&mut track.info, request.features);
                 self.tell_track(&request.track_sid, now);
             }
             None => self.refuse(Reason::NotFound, "no such track", Some(Request::UpdateAudioTrack(request))),
@@ -274,130 +284,9 @@ impl ParticipantState {
     }
 }
 
-/// Notes what SDP tells of a section of a track.
-fn learn_section(track: &mut OwnTrack, mid: &str, sdp_cid: &str, codecs: &[Codec], rids: &[String]) {
-    let by_cid = track.info.codecs.iter().position(|known| !known.cid.is_empty() && known.cid == sdp_cid);
-    let by_mid = track.info.codecs.iter().position(|known| known.mid == mid);
-    let index = by_cid.or(by_mid).unwrap_or(0);
-    let is_first = index == 0;
-    if let Some(codec) = track.info.codecs.get_mut(index) {
-        codec.mid = mid.into();
-        if codec.cid != sdp_cid {
-            codec.sdp_cid = sdp_cid.into();
-        }
-        if codec.mime_type.is_empty()
-            && let Some(first) = codecs.first()
-        {
-            codec.mime_type = first.mime();
-        }
-        set_rids(&mut codec.layers, rids);
-        if is_first && track.info.mime_type.is_empty() {
-            track.info.mime_type.clone_from(&codec.mime_type);
-        }
-    }
-    if is_first {
-        track.info.mid = mid.into();
-        set_rids(&mut track.info.layers, rids);
-    }
-}
-
-fn set_rids(layers: &mut [lk::VideoLayer], rids: &[String]) {
-    layers.sort_by_key(|layer| layer.quality);
-    for (layer, rid) in layers.iter_mut().zip(rids) {
-        layer.rid.clone_from(rid);
-    }
-}
-
-fn set_ssrc(layers: &mut [lk::VideoLayer], layer: u8, ssrc: u32) {
-    if let Some(layer) = layers.get_mut(usize::from(layer)) {
-        layer.ssrc = ssrc;
-    }
-}
-
-/// Everything that a track's sections may send, the asked codec first.
-fn codecs_of(track: &OwnTrack) -> Vec<(Codec, String)> {
-    let mut codecs: Vec<(Codec, String)> = Vec::new();
-    for (codec, fmtp) in track.sections.values().flatten() {
-        if !codecs.iter().any(|(known, other)| known == codec && other == fmtp) {
-            codecs.push((*codec, fmtp.clone()));
-        }
-    }
-    let asked = Codec::parse(&track.info.mime_type);
-    codecs.sort_by_key(|(codec, _)| Some(*codec) != asked);
-    codecs
-}
-
-fn mime_of(codec: &str, kind: Kind) -> String {
-    match Codec::parse(codec) {
-        Some(codec) => codec.mime(),
-        None if codec.is_empty() => String::new(),
-        None if kind == Kind::Audio => format!("audio/{}", codec.to_ascii_lowercase()),
-        None => format!("video/{}", codec.to_ascii_lowercase()),
-    }
-}
-
-fn track_info(sid: &str, request: &lk::AddTrackRequest) -> lk::TrackInfo {
-    let kind = if request.r#type == lk::TrackType::Video as i32 { Kind::Video } else { Kind::Audio };
-    let layers_of = |own: &[lk::VideoLayer]| if own.is_empty() { request.layers.clone() } else { own.to_vec() };
-    let mut codecs: Vec<lk::SimulcastCodecInfo> = request
-        .simulcast_codecs
-        .iter()
-        .map(|codec| lk::SimulcastCodecInfo {
-            mime_type: mime_of(&codec.codec, kind),
-            cid: codec.cid.clone(),
-            layers: layers_of(&codec.layers),
-            video_layer_mode: codec.video_layer_mode,
-            ..Default::default()
-        })
-        .collect();
-    if codecs.is_empty() {
-        codecs.push(lk::SimulcastCodecInfo {
-            cid: request.cid.clone(),
-            layers: request.layers.clone(),
-            ..Default::default()
-        });
-    }
-    let layers = if request.layers.is_empty() { codecs[0].layers.clone() } else { request.layers.clone() };
-    let stream = if request.stream.is_empty() {
-        stream_of(lk::TrackSource::try_from(request.source).unwrap_or_default()).to_owned()
-    } else {
-        request.stream.clone()
-    };
-    let has = |feature: lk::AudioTrackFeature| request.audio_features.contains(&(feature as i32));
-    lk::TrackInfo {
-        sid: sid.into(),
-        r#type: request.r#type,
-        name: request.name.clone(),
-        muted: request.muted,
-        width: request.width,
-        height: request.height,
-        simulcast: layers.len() > 1,
-        disable_dtx: request.disable_dtx || has(lk::AudioTrackFeature::TfNoDtx),
-        source: request.source,
-        layers,
-        mime_type: codecs[0].mime_type.clone(),
-        codecs,
-        stereo: request.stereo || has(lk::AudioTrackFeature::TfStereo),
-        disable_red: request.disable_red,
-        encryption: request.encryption,
-        stream,
-        audio_features: request.audio_features.clone(),
-        backup_codec_policy: request.backup_codec_policy,
-        packet_trailer_features: request.packet_trailer_features.clone(),
-        ..Default::default()
-    }
-}
-
-fn published_track(key: TrackKey, kind: Kind, request: &lk::AddTrackRequest, info: &lk::TrackInfo) -> PublishedTrack {
-    // The codec that the track itself is published with is named here too: its section answers with it first.
-    let named = request.simulcast_codecs.iter().filter(|codec| !codec.cid.is_empty());
-    PublishedTrack {
-        track: key,
-        cid: request.cid.clone(),
-        codec_cids: named.filter_map(|codec| Some((Codec::parse(&codec.codec)?, codec.cid.clone()))).collect(),
-        kind,
-        dtx: kind == Kind::Audio && !info.disable_dtx,
-        stereo: info.stereo,
-        red: kind == Kind::Audio && !request.disable_red,
-    }
+/// The name that is too long, and its bytes.
+fn too_long(request: &lk::AddTrackRequest) -> Option<(&'static str, usize)> {
+    let codec_cids = request.simulcast_codecs.iter().map(|codec| ("codec cid", codec.cid.len()));
+    let names = [("cid", request.cid.len()), ("name", request.name.len()), ("stream", request.stream.len())];
+    names.into_iter().chain(codec_cids).find(|(_, bytes)| *bytes > limits::TRACK_NAME_BYTES_MAX)
 }

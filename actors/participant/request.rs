@@ -29,6 +29,7 @@ impl ParticipantState {
             Request::Subscription(request) => self.room(FromParticipant::UpdateSubscription(request)),
             Request::TrackSetting(request) => self.set_track(&request),
             Request::Leave(_) => self.end(DisconnectReason::ClientInitiated, None, true),
+            #[expect(deprecated, reason = "old clients say what UpdateTrackSettings and dynacast know better")]
             Request::UpdateLayers(_) => {}
             Request::SubscriptionPermission(request) => self.room(FromParticipant::SubscriptionPermission(request)),
             Request::SyncState(request) => self.sync_state(&request, now),

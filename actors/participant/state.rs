@@ -51,6 +51,8 @@ pub(crate) struct Start {
     pub(crate) claims: Claims,
     pub(crate) adaptive_stream: bool,
     pub(crate) ice_lite: bool,
+    /// Whether congestion may pause what the client receives, where it said.
+    pub(crate) allow_pause: Option<bool>,
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) fingerprint: String,
     pub(crate) publisher_ice: IceCredentials,
@@ -213,16 +215,17 @@ impl ParticipantState {
             sections: (ExtensionIds::default(), Vec::new()),
             effects: VecDeque::new(),
         };
-        state.open_peers(start.room_key, now);
+        state.open_peers(start.room_key, start.allow_pause, now);
         state
     }
 
-    fn open_peers(&mut self, room: RoomKey, now: Instant) {
+    fn open_peers(&mut self, room: RoomKey, allow_pause: Option<bool>, now: Instant) {
         let local = self.publisher.local.ice.clone();
-        self.media(MediaCommand::OpenPeer { peer: self.publisher.peer, room, local, open_channels: false });
+        let peer = self.publisher.peer;
+        self.media(MediaCommand::OpenPeer { peer, room, local, open_channels: false, allow_pause });
         if let Some(subscriber) = &self.subscriber {
             let (peer, local) = (subscriber.transport.peer, subscriber.transport.local.ice.clone());
-            self.media(MediaCommand::OpenPeer { peer, room, local, open_channels: true });
+            self.media(MediaCommand::OpenPeer { peer, room, local, open_channels: true, allow_pause });
         }
         if self.primary_is_subscriber
             && let Some(subscriber) = &mut self.subscriber

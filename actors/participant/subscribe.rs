@@ -1,5 +1,6 @@
 //! What is sent to this participant, and in which quality.
 
+use crate::legacy;
 use crate::participant::state::{ParticipantState, Subscription};
 use crate::room::FromParticipant;
 use crate::signal::Message;
@@ -199,7 +200,7 @@ impl ParticipantState {
 }
 
 fn subscribed_track(facts: &TrackFacts, ssrc: u32, rtx_ssrc: u32) -> SubscribedTrack {
-    let stereo = facts.info.stereo;
+    let stereo = legacy::is_stereo(&facts.info);
     SubscribedTrack {
         track: facts.key,
         track_sid: facts.info.sid.clone(),

@@ -1,5 +1,6 @@
 //! Performs what a room decides.
 
+use crate::alarm::Alarm;
 use crate::clock;
 use crate::error::{JoinError, RelocateError};
 use crate::ids::Ids;
@@ -20,10 +21,9 @@ use starling_protocol::livekit::leave_request::Action;
 use starling_protocol::livekit::participant_info::State;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 /// The shell of [`RoomState`].
 #[derive(Debug)]
@@ -49,7 +49,9 @@ pub(crate) struct RunningRoom {
     supervisor: ActorCell,
     worker: usize,
     participants: BTreeMap<String, ActorRef<ParticipantMessage>>,
-    timer: Option<(Instant, JoinHandle<()>)>,
+    /// The registry's count of its tracks.
+    tracks: Arc<AtomicUsize>,
+    alarm: Alarm,
 }
 
 impl Actor for RoomActor {
@@ -72,10 +74,19 @@ impl Actor for RoomActor {
             clock::calendar(),
             Ids::random().seed(),
         );
-        let entry = RoomEntry { actor: myself.clone(), data_waiting: Arc::new(AtomicUsize::new(0)) };
+        let tracks = Arc::new(AtomicUsize::new(0));
+        let entry = RoomEntry { actor: myself.clone(), data_waiting: Arc::default(), tracks: Arc::clone(&tracks) };
         shared.rooms.insert(key, entry);
-        let mut room = RunningRoom { state, shared, supervisor, worker, participants: BTreeMap::new(), timer: None };
-        room.arm(&myself);
+        let mut room = RunningRoom {
+            state,
+            shared,
+            supervisor,
+            worker,
+            participants: BTreeMap::new(),
+            tracks,
+            alarm: Alarm::default(),
+        };
+        room.alarm.set(room.state.poll_timeout(), &myself, || RoomMessage::Wake);
         Ok(room)
     }
 
@@ -114,7 +125,7 @@ impl Actor for RoomActor {
                 let _ = reply.send(room.snapshot());
             }
             RoomMessage::Wake => {
-                room.timer = None;
+                room.alarm.clear();
                 room.state.handle_timeout(now);
             }
             RoomMessage::Crash => {
@@ -122,18 +133,7 @@ impl Actor for RoomActor {
             }
         }
         room.perform(&myself);
-        room.arm(&myself);
-        Ok(())
-    }
-
-    async fn post_stop(
-        &self,
-        _myself: ActorRef<RoomMessage>,
-        room: &mut RunningRoom,
-    ) -> Result<(), ActorProcessingErr> {
-        if let Some((_, timer)) = room.timer.take() {
-            timer.abort();
-        }
+        room.alarm.set(room.state.poll_timeout(), &myself, || RoomMessage::Wake);
         Ok(())
     }
 }
@@ -213,7 +213,8 @@ impl RunningRoom {
         match command {
             RoomCommand::UpdateParticipant { identity, name, metadata, attributes, permission, reply } => {
                 let permission = permission.map(|permission| *permission);
-                let _ = reply.send(self.state.update_participant(&identity, name, metadata, attributes, permission));
+                let _ =
+                    reply.send(self.state.update_participant(&identity, name, metadata, attributes, permission, now));
             }
             RoomCommand::MuteTrack { identity, track_sid, muted, reply } => {
                 let _ = reply.send(self.state.mute_track(&identity, &track_sid, muted));
@@ -241,6 +242,9 @@ impl RunningRoom {
     }
 
     fn perform(&mut self, myself: &ActorRef<RoomMessage>) {
+        if self.shared.config.limits.tracks > 0 {
+            self.tracks.store(self.state.track_count(), Ordering::Relaxed);
+        }
         while let Some(effect) = self.state.poll_effect() {
             match effect {
                 RoomEffect::To { sid, message } => self.tell(&sid, message),
@@ -264,24 +268,6 @@ impl RunningRoom {
             // An actor that is ending tells so by `Left`.
             let _ = actor.cast(ParticipantMessage::Room(message));
         }
-    }
-
-    fn arm(&mut self, myself: &ActorRef<RoomMessage>) {
-        let next = self.state.poll_timeout();
-        if self.timer.as_ref().map(|(at, _)| *at) == next {
-            return;
-        }
-        if let Some((_, timer)) = self.timer.take() {
-            timer.abort();
-        }
-        self.timer = next.map(|at| {
-            let myself = myself.clone();
-            let timer = tokio::spawn(async move {
-                tokio::time::sleep_until(at.into()).await;
-                let _ = myself.cast(RoomMessage::Wake);
-            });
-            (at, timer)
-        });
     }
 
     fn snapshot(&self) -> RoomSnapshot {

@@ -1,6 +1,7 @@
 //! Data between participants: who sent it is ours to say, where it goes is the sender's, and nothing reliable comes
 //! twice or is missed by somebody who joins or resumes in this moment.
 
+use crate::legacy;
 use crate::limits;
 use crate::room::state::{RoomEffect, RoomState};
 use bytes::Bytes;
@@ -117,6 +118,7 @@ impl RoomState {
         match &packet.value {
             Some(Value::Metrics(_)) | None => return Err(Dropped::NotForParticipants),
             Some(Value::Transcription(_)) if !is_agent => return Err(Dropped::NotAllowed),
+            #[expect(deprecated, reason = "who speaks is ours to say, and said by SpeakersChanged")]
             Some(Value::Speaker(_)) => return Err(Dropped::NotAllowed),
             Some(Value::User(user)) if !user.nonce.is_empty() => {
                 if member.nonces.contains(&user.nonce) {
@@ -221,8 +223,7 @@ fn stamp(packet: &mut lk::DataPacket, sid: &str, identity: &str, is_agent: bool)
     }
     packet.participant_sid = sid.into();
     if let Some(Value::User(user)) = &mut packet.value {
-        user.participant_sid = sid.into();
-        user.participant_identity = identity.into();
+        legacy::stamp(user, sid, identity);
     }
 }
 
@@ -230,8 +231,9 @@ fn destinations(packet: &lk::DataPacket) -> Result<Destinations, Dropped> {
     let mut identities = packet.destination_identities.clone();
     let mut sids = Vec::new();
     if let Some(Value::User(user)) = &packet.value {
-        identities.extend(user.destination_identities.clone());
-        sids.clone_from(&user.destination_sids);
+        let (more, by_sid) = legacy::destinations(user);
+        identities.extend_from_slice(more);
+        sids.extend_from_slice(by_sid);
     }
     if identities.len() + sids.len() > limits::DATA_DESTINATIONS_MAX {
         return Err(Dropped::TooManyDestinations);

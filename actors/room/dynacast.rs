@@ -1,5 +1,6 @@
 //! Dynacast: a publisher is told which qualities anybody wants; more at once, less after a delay.
 
+use crate::legacy;
 use crate::participant::ToParticipant;
 use crate::room::state::RoomState;
 use crate::signal::Message;
@@ -144,11 +145,8 @@ fn quality_update(track_sid: &str, codecs: &[String], wanted: &Wanted) -> Messag
         codec: (*name).clone(),
         qualities: qualities(wanted.get(*name).copied()),
     };
-    Message::SubscribedQualityUpdate(lk::SubscribedQualityUpdate {
-        track_sid: track_sid.into(),
-        subscribed_qualities: qualities(first),
-        subscribed_codecs: names.iter().map(codec).collect(),
-    })
+    let codecs = names.iter().map(codec).collect();
+    Message::SubscribedQualityUpdate(legacy::quality_update(track_sid, qualities(first), codecs))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use starling_protocol::livekit as lk;
 use starling_protocol::livekit::participant_info::State;
 use starling_protocol::livekit::request_response::{Reason, Request};
 use std::collections::HashMap;
+use std::time::Instant;
 
 /// LiveKit's protocol number that this node speaks; 18 would mean pre-negotiated data channels.
 const PROTOCOL: i32 = 17;
@@ -56,15 +57,7 @@ pub(crate) fn participant(
     unix_ms: i64,
 ) -> lk::ParticipantInfo {
     let claims = &join.claims;
-    let mut attributes: HashMap<String, String> = claims.attributes.clone().into_iter().collect();
-    let mut metadata = claims.metadata.clone();
-    if permission.can_update_metadata {
-        attributes.extend(join.parameters.attributes.clone());
-        if !join.parameters.metadata.is_empty() {
-            metadata.clone_from(&join.parameters.metadata);
-        }
-    }
-    attributes.retain(|_, value| !value.is_empty());
+    let (metadata, attributes) = told_at_join(join);
     lk::ParticipantInfo {
         sid: sid.into(),
         identity: claims.sub.clone(),
@@ -83,6 +76,21 @@ pub(crate) fn participant(
         capabilities: join.parameters.client.capabilities.clone(),
         ..Default::default()
     }
+}
+
+/// Metadata and attributes of a new participant: the token's, changed by the client's where the token allows.
+pub(crate) fn told_at_join(join: &Join) -> (String, HashMap<String, String>) {
+    let (claims, told) = (&join.claims, &join.parameters);
+    let mut attributes: HashMap<String, String> = claims.attributes.clone().into_iter().collect();
+    let mut metadata = claims.metadata.clone();
+    if claims.video.can_update_own_metadata == Some(true) {
+        attributes.extend(told.attributes.clone());
+        if !told.metadata.is_empty() {
+            metadata.clone_from(&told.metadata);
+        }
+    }
+    attributes.retain(|_, value| !value.is_empty());
+    (metadata, attributes)
 }
 
 /// Adds up what attributes cost.
@@ -108,7 +116,7 @@ fn exceeded(limits: &Limits, name: &str, metadata: &str, attributes: &HashMap<St
 
 impl RoomState {
     /// A client changes its own name, metadata or attributes.
-    pub(crate) fn update_own_metadata(&mut self, sid: &str, request: lk::UpdateParticipantMetadata) {
+    pub(crate) fn update_own_metadata(&mut self, sid: &str, request: lk::UpdateParticipantMetadata, now: Instant) {
         let Some(member) = self.members.get_mut(sid) else { return };
         let mut attributes = member.info.attributes.clone();
         attributes.extend(request.attributes.clone());
@@ -134,7 +142,7 @@ impl RoomState {
         let answer = signal::answer_request(request_id, reason, &text, Some(Request::UpdateMetadata(request)));
         self.to(sid, ToParticipant::Signal(answer));
         if accepted {
-            self.announce(sid, false);
+            self.announce(sid, false, now);
             self.tell_own_info(sid);
         }
     }
@@ -147,6 +155,7 @@ impl RoomState {
         metadata: Option<String>,
         attributes: Vec<(String, String)>,
         permission: Option<lk::ParticipantPermission>,
+        now: Instant,
     ) -> Option<lk::ParticipantInfo> {
         let sid = self.identities.get(identity)?.clone();
         let member = self.members.get_mut(&sid)?;
@@ -164,7 +173,7 @@ impl RoomState {
             member.info.permission = Some(permission.clone());
             self.to(&sid, ToParticipant::PermissionChanged(Box::new(permission)));
         }
-        self.announce(&sid, false);
+        self.announce(&sid, false, now);
         self.tell_own_info(&sid);
         self.reconcile_subscriber(&sid);
         let member = self.members.get(&sid)?;
@@ -172,6 +181,7 @@ impl RoomState {
         if was_visible && !member.visible() {
             let mut gone = info.clone();
             gone.state = State::Disconnected as i32;
+            self.updates.forget(&sid);
             self.broadcast(&signal::update(vec![gone]), Some(&sid));
         }
         Some(info)

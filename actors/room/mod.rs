@@ -8,13 +8,15 @@ mod dynacast;
 mod info;
 mod message;
 mod quality;
+mod roster;
 mod state;
 mod subscription;
 #[cfg(test)]
 mod tests;
 mod tracks;
-
-pub(crate) use state::Joined;
+mod updates;
 
 pub(crate) use actor::{RoomActor, RoomArguments, refused_resume};
+pub(crate) use info::{attributes_bytes, told_at_join};
 pub(crate) use message::{FromParticipant, RoomCommand, RoomMessage};
+pub(crate) use state::Joined;

@@ -6,7 +6,7 @@ use crate::signal::Message;
 use starling_media::command::{Quality, SpeakerLevel};
 use starling_media::id::TrackKey;
 use starling_protocol::livekit as lk;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Steps of the level that clients hear (LiveKit's quantisation): smaller changes are not told.
@@ -17,7 +17,7 @@ const SIMULATED_SPEECH_MAX: Duration = Duration::from_secs(60);
 /// Who is known to speak.
 #[derive(Debug, Default)]
 pub(crate) struct Speakers {
-    told: BTreeMap<String, f32>,
+    current: BTreeMap<String, f32>,
     simulated: BTreeMap<String, Instant>,
 }
 
@@ -45,7 +45,7 @@ impl RoomState {
     pub(crate) fn simulate_speaker(&mut self, sid: &str, seconds: u32, now: Instant) {
         let length = Duration::from_secs(seconds.into()).min(SIMULATED_SPEECH_MAX);
         self.speakers.simulated.insert(sid.into(), now + length);
-        let mut speaking = self.speakers.told.clone();
+        let mut speaking = self.speakers.current.clone();
         speaking.insert(sid.into(), 1.0);
         self.tell_speakers(speaking);
     }
@@ -56,7 +56,7 @@ impl RoomState {
         if due.is_empty() {
             return;
         }
-        let mut speaking = self.speakers.told.clone();
+        let mut speaking = self.speakers.current.clone();
         for sid in due {
             self.speakers.simulated.remove(&sid);
             speaking.remove(&sid);
@@ -64,29 +64,43 @@ impl RoomState {
         self.tell_speakers(speaking);
     }
 
-    /// Tells the difference to what was told, to each only of those whom it hears.
+    /// Tells each participant the difference to what it was told: of itself, and of those whom it receives.
     fn tell_speakers(&mut self, speaking: BTreeMap<String, f32>) {
-        let changed = speaking.iter().filter(|(sid, level)| self.speakers.told.get(*sid) != Some(level));
-        let started = changed.map(|(sid, level)| lk::SpeakerInfo { sid: sid.clone(), level: *level, active: true });
-        let silent = self.speakers.told.keys().filter(|sid| !speaking.contains_key(*sid));
-        let stopped = silent.map(|sid| lk::SpeakerInfo { sid: sid.clone(), level: 0.0, active: false });
-        let changes: Vec<lk::SpeakerInfo> = started.chain(stopped).collect();
-        self.speakers.told = speaking;
-        if changes.is_empty() {
-            return;
-        }
         let mut messages = Vec::new();
-        for (sid, member) in &self.members {
-            let hears = |speaker: &&lk::SpeakerInfo| {
-                speaker.sid == *sid || member.subscribed.values().any(|publisher| *publisher == speaker.sid)
-            };
-            let speakers: Vec<_> = changes.iter().filter(hears).cloned().collect();
+        for (sid, member) in &mut self.members {
+            if speaking.is_empty() && member.speakers_told.is_empty() {
+                continue;
+            }
+            let publishers: BTreeSet<&String> = member.subscribed.values().map(|track| &track.publisher).collect();
+            let heard: BTreeMap<String, f32> = speaking
+                .iter()
+                .filter(|(speaker, _)| *speaker == sid || publishers.contains(speaker))
+                .map(|(speaker, level)| (speaker.clone(), *level))
+                .collect();
+            let told = std::mem::replace(&mut member.speakers_told, heard);
+            let heard = &member.speakers_told;
+            let changed = heard.iter().filter(|(speaker, level)| told.get(*speaker) != Some(level));
+            let speakers =
+                changed.map(|(sid, level)| lk::SpeakerInfo { sid: sid.clone(), level: *level, active: true });
+            let silent = told.keys().filter(|speaker| !heard.contains_key(*speaker));
+            let silent = silent.map(|sid| lk::SpeakerInfo { sid: sid.clone(), level: 0.0, active: false });
+            let speakers: Vec<lk::SpeakerInfo> = speakers.chain(silent).collect();
             if !speakers.is_empty() {
                 messages.push((sid.clone(), Message::SpeakersChanged(lk::SpeakersChanged { speakers })));
             }
         }
+        self.speakers.current = speaking;
         for (sid, message) in messages {
             self.to(&sid, ToParticipant::Signal(message));
+        }
+    }
+
+    /// A participant is gone: clients forget themselves that it spoke.
+    pub(crate) fn forget_speaker(&mut self, sid: &str) {
+        self.speakers.current.remove(sid);
+        self.speakers.simulated.remove(sid);
+        for member in self.members.values_mut() {
+            member.speakers_told.remove(sid);
         }
     }
 
@@ -102,13 +116,14 @@ impl RoomState {
             self.members.iter().map(|(sid, member)| (sid.clone(), member.quality)).collect();
         let mut messages = Vec::new();
         for (sid, member) in &mut self.members {
-            let mut about: Vec<&String> = member.subscribed.values().chain([sid]).collect();
+            let mut about: Vec<&String> =
+                member.subscribed.values().map(|track| &track.publisher).chain([sid]).collect();
             about.sort_unstable();
             about.dedup();
             let mut updates = Vec::new();
             for other in about {
                 let Some((quality, score)) = current.get(other) else { continue };
-                let quality = wire_quality(*quality, member.protocol);
+                let quality = wire_quality(*quality, member.protocol, other == sid);
                 if member.quality_told.insert(other.clone(), quality) != Some(quality) {
                     updates.push(lk::ConnectionQualityInfo { participant_sid: other.clone(), quality, score: *score });
                 }
@@ -133,10 +148,11 @@ impl RoomState {
     }
 }
 
-/// LOST exists from protocol 11 on.
-fn wire_quality(quality: Quality, protocol: i32) -> i32 {
+/// LOST exists from protocol 11 on. Nobody hears it of itself: whom this message reaches is connected, and livekit-client
+/// joins anew when it is told for 10 s that its own connection is lost.
+fn wire_quality(quality: Quality, protocol: i32, is_self: bool) -> i32 {
     let quality = match quality {
-        Quality::Lost if protocol < 11 => lk::ConnectionQuality::Poor,
+        Quality::Lost if is_self || protocol < 11 => lk::ConnectionQuality::Poor,
         Quality::Lost => lk::ConnectionQuality::Lost,
         Quality::Poor => lk::ConnectionQuality::Poor,
         Quality::Good => lk::ConnectionQuality::Good,

@@ -1,26 +1,21 @@
 //! The room's roster: who is in it, who comes and goes, and when it closes.
 
 use crate::config::RoomsConfig;
-use crate::error::JoinError;
 use crate::ids::{Calendar, Ids, Numbers};
 use crate::limits;
 use crate::participant::ToParticipant;
-use crate::permission;
 use crate::room::data::DataRouter;
 use crate::room::dynacast::Dynacast;
 use crate::room::message::FromParticipant;
 use crate::room::quality::Speakers;
-use crate::session::Join;
-use crate::signal::{self, Message};
+use crate::room::updates::Updates;
+use crate::signal::Message;
 use crate::track::TrackFacts;
-use starling_media::codec::Channel;
+use starling_media::codec::{Channel, Kind};
 use starling_media::command::{MediaCommand, Quality};
 use starling_media::id::{PeerId, RoomKey, TrackKey};
-use starling_protocol::join::Dialect;
 use starling_protocol::livekit as lk;
 use starling_protocol::livekit::DisconnectReason;
-use starling_protocol::livekit::leave_request::Action;
-use starling_protocol::livekit::participant_info::State;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -62,14 +57,18 @@ pub(crate) struct Resumable {
 pub(crate) struct Member {
     pub(crate) info: lk::ParticipantInfo,
     pub(crate) permission: lk::ParticipantPermission,
+    /// An agent or a recorder: it serves the others and keeps no room open.
+    pub(crate) dependent: bool,
     pub(crate) protocol: i32,
     pub(crate) auto_subscribe: bool,
     /// Explicit wishes, by track.
     pub(crate) choices: BTreeMap<String, bool>,
     /// Wanted tracks that nobody knows, with the time at which the wait ends.
     pub(crate) awaited: BTreeMap<String, Instant>,
-    /// What is forwarded to it, with the publisher's sid.
-    pub(crate) subscribed: BTreeMap<String, String>,
+    /// What is forwarded to it, by track.
+    pub(crate) subscribed: BTreeMap<String, Subscribed>,
+    /// Wanted and allowed tracks that the limits leave no place for.
+    pub(crate) crowded_out: BTreeSet<String>,
     /// Wanted tracks that their publisher does not allow.
     pub(crate) refused: BTreeSet<String>,
     /// Who may have its tracks.
@@ -83,12 +82,22 @@ pub(crate) struct Member {
     pub(crate) nonces: VecDeque<Vec<u8>>,
     pub(crate) quality: (Quality, f32),
     pub(crate) quality_told: BTreeMap<String, i32>,
+    /// Who speaks, as far as it was told.
+    pub(crate) speakers_told: BTreeMap<String, f32>,
 }
 
 impl Member {
     pub(crate) fn visible(&self) -> bool {
         !self.permission.hidden
     }
+}
+
+/// One subscription as its room sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Subscribed {
+    /// Sid of its publisher.
+    pub(crate) publisher: String,
+    pub(crate) kind: Kind,
 }
 
 /// One announced track.
@@ -110,15 +119,16 @@ pub(crate) struct RoomState {
     pub(crate) track_owners: BTreeMap<TrackKey, (String, String)>,
     pub(crate) data: DataRouter,
     pub(crate) speakers: Speakers,
+    pub(crate) updates: Updates,
     pub(crate) quality_at: Instant,
     pub(crate) ids: Ids,
-    numbers: Numbers,
-    calendar: Calendar,
-    sif_trailer: Vec<u8>,
-    /// When an empty room closes.
-    closes_at: Option<Instant>,
-    closed: bool,
-    room_update_at: Option<Instant>,
+    pub(crate) numbers: Numbers,
+    pub(crate) calendar: Calendar,
+    pub(crate) sif_trailer: Vec<u8>,
+    /// When a deserted room closes.
+    pub(crate) closes_at: Option<Instant>,
+    pub(crate) closed: bool,
+    pub(crate) room_update_at: Option<Instant>,
     pub(crate) effects: VecDeque<RoomEffect>,
 }
 
@@ -159,6 +169,7 @@ impl RoomState {
             track_owners: BTreeMap::new(),
             data: DataRouter::default(),
             speakers: Speakers::default(),
+            updates: Updates::default(),
             quality_at: now + limits::QUALITY_INTERVAL,
             sif_trailer: ids.bytes(16),
             ids,
@@ -182,13 +193,14 @@ impl RoomState {
         let dynacast = self.members.values().flat_map(|member| member.tracks.values());
         let dynacast = dynacast.filter_map(|track| track.dynacast.poll_timeout());
         let quality = (!self.members.is_empty()).then_some(self.quality_at);
-        let single = [self.closes_at, self.room_update_at, quality, self.speakers.poll_timeout()];
+        let single =
+            [self.closes_at, self.room_update_at, quality, self.speakers.poll_timeout(), self.updates.poll_timeout()];
         awaited.chain(dynacast).chain(single.into_iter().flatten()).min()
     }
 
     /// Does what is due.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        if self.closes_at.is_some_and(|at| at <= now) && self.members.is_empty() {
+        if self.closes_at.is_some_and(|at| at <= now) {
             self.close(DisconnectReason::RoomClosed);
             return;
         }
@@ -196,6 +208,7 @@ impl RoomState {
             self.room_update_at = None;
             self.broadcast_room();
         }
+        self.end_update_batch(now);
         self.end_waits(now);
         self.update_dynacast(now);
         self.end_simulated_speakers(now);
@@ -205,104 +218,19 @@ impl RoomState {
         }
     }
 
-    /// Would a join be refused now?
-    pub(crate) fn validate(&self, join: &Join) -> Result<(), JoinError> {
-        if self.closed {
-            return Err(JoinError::Unavailable { reason: "room is closing" });
-        }
-        let limit = self.room.max_participants;
-        let others = self.members.len() - usize::from(self.identities.contains_key(&join.claims.sub));
-        if limit > 0 && others >= limit as usize {
-            return Err(JoinError::RoomFull { limit });
-        }
-        Ok(())
-    }
-
-    /// Lets somebody in; an older session of the same identity goes first.
-    pub(crate) fn join(&mut self, join: &Join, now: Instant) -> Result<Joined, JoinError> {
-        self.validate(join)?;
-        if let Some(old) = self.identities.get(&join.claims.sub).cloned() {
-            self.dismiss(&old, DisconnectReason::DuplicateIdentity, Action::Disconnect, now);
-        }
-        let sid = self.ids.sid("PA_");
-        let dual = join.parameters.dialect == Dialect::DualPeer;
-        let permission = permission::from_grants(&join.claims.video);
-        let subscriber_primary = dual && permission.can_subscribe && join.parameters.client.protocol >= 3;
-        let publisher = self.numbers.peer();
-        let subscriber = dual.then(|| self.numbers.peer());
-        let data_peer = subscriber.filter(|_| subscriber_primary).unwrap_or(publisher);
-        let info = crate::room::info::participant(&sid, join, &permission, &self.config, self.calendar.unix_ms(now));
-        let member = Member {
-            permission,
-            protocol: join.parameters.client.protocol,
-            auto_subscribe: join.parameters.auto_subscribe,
-            choices: BTreeMap::new(),
-            awaited: BTreeMap::new(),
-            subscribed: BTreeMap::new(),
-            refused: BTreeSet::new(),
-            audience: lk::SubscriptionPermission { all_participants: true, ..Default::default() },
-            tracks: BTreeMap::new(),
-            data_peer,
-            open: BTreeSet::new(),
-            reliable_sequence: 0,
-            nonces: VecDeque::new(),
-            quality: (Quality::Excellent, 5.0),
-            quality_told: BTreeMap::new(),
-            info: info.clone(),
-        };
-        self.identities.insert(info.identity.clone(), sid.clone());
-        self.members.insert(sid.clone(), member);
-        self.closes_at = None;
-        self.count_participants(now);
-        let other_participants = self.others(&sid);
-        self.announce(&sid, true);
-        self.reconcile_subscriber(&sid);
-        let response = Box::new(lk::JoinResponse {
-            room: Some(self.room.clone()),
-            participant: Some(info),
-            other_participants,
-            subscriber_primary,
-            sif_trailer: self.sif_trailer.clone(),
-            ..crate::room::info::join_response(&self.config)
-        });
-        self.check();
-        Ok(Joined { sid, room_key: self.key, publisher, subscriber, subscriber_primary, response })
-    }
-
-    /// Finds the session that a resume continues.
-    pub(crate) fn resume(&self, join: &Join) -> Option<Resumable> {
-        let sid = self.identities.get(&join.claims.sub)?.clone();
-        let asked = &join.parameters.participant_sid;
-        if !asked.is_empty() && *asked != sid {
-            return None;
-        }
-        let member = self.members.get(&sid)?;
-        let mut everybody = self.others(&sid);
-        everybody.push(member.info.clone());
-        let response = lk::ReconnectResponse {
-            ice_servers: self.config.ice_servers.clone(),
-            server_info: Some(crate::room::info::server_info(&self.config)),
-            last_message_seq: member.reliable_sequence,
-            ..Default::default()
-        };
-        let updates =
-            vec![signal::update(everybody), Message::RoomUpdate(lk::RoomUpdate { room: Some(self.room.clone()) })];
-        Some(Resumable { sid, response, updates })
-    }
-
     /// A participant tells or asks something. Unknown sids are late words of those who left.
     pub(crate) fn handle_participant(&mut self, sid: &str, message: FromParticipant, now: Instant) {
         if !self.members.contains_key(sid) {
             return;
         }
         match message {
-            FromParticipant::Connected => self.connected(sid),
+            FromParticipant::Connected => self.connected(sid, now),
             FromParticipant::Left { reason } => self.remove(sid, reason, now),
             FromParticipant::TrackChanged(facts) => self.track_changed(sid, *facts, now),
             FromParticipant::TrackUnpublished { track_sid } => self.track_unpublished(sid, &track_sid, now),
             FromParticipant::UpdateSubscription(request) => self.update_subscription(sid, &request, now),
             FromParticipant::SubscriptionPermission(audience) => self.set_audience(sid, audience),
-            FromParticipant::UpdateMetadata(request) => self.update_own_metadata(sid, *request),
+            FromParticipant::UpdateMetadata(request) => self.update_own_metadata(sid, *request, now),
             FromParticipant::Want { track_sid, codec, quality } => self.want(sid, &track_sid, codec, quality, now),
             FromParticipant::Subscribed { track_sid } => self.first_subscribed(sid, &track_sid),
             FromParticipant::ReceiveStates(states) => self.replay_since(sid, &states, now),
@@ -313,102 +241,9 @@ impl RoomState {
         self.check();
     }
 
-    /// Sends a participant away: it hears why, the others hear that it is gone.
-    pub(crate) fn dismiss(&mut self, sid: &str, reason: DisconnectReason, action: Action, now: Instant) {
-        self.to(sid, ToParticipant::Leave { reason, action });
-        self.remove(sid, reason, now);
-    }
-
-    /// Ends the room.
-    pub(crate) fn close(&mut self, reason: DisconnectReason) {
-        let sids: Vec<String> = self.members.keys().cloned().collect();
-        for sid in sids {
-            self.to(&sid, ToParticipant::Leave { reason, action: Action::Disconnect });
-            self.effects.push_back(RoomEffect::Forget { sid });
-        }
-        self.members.clear();
-        self.identities.clear();
-        self.track_owners.clear();
-        self.closed = true;
-        self.closes_at = None;
-        self.effects.push_back(RoomEffect::Closed);
-    }
-
-    fn connected(&mut self, sid: &str) {
-        let Some(member) = self.members.get_mut(sid) else { return };
-        if member.info.state == State::Active as i32 {
-            return;
-        }
-        member.info.state = State::Active as i32;
-        self.announce(sid, false);
-    }
-
-    fn remove(&mut self, sid: &str, reason: DisconnectReason, now: Instant) {
-        let Some(mut member) = self.members.remove(sid) else { return };
-        self.effects.push_back(RoomEffect::Forget { sid: sid.into() });
-        if self.identities.get(&member.info.identity).is_some_and(|current| current == sid) {
-            self.identities.remove(&member.info.identity);
-        }
-        for (track_sid, track) in std::mem::take(&mut member.tracks) {
-            self.track_owners.remove(&track.facts.key);
-            self.drop_subscribers(&track_sid);
-        }
-        self.forget_wants(sid, now);
-        if member.visible() {
-            let mut info = member.info;
-            info.state = State::Disconnected as i32;
-            info.disconnect_reason = reason as i32;
-            info.tracks.clear();
-            info.version += 1;
-            self.broadcast(&signal::update(vec![info]), None);
-        }
-        self.count_participants(now);
-        if self.members.is_empty() {
-            self.closes_at = Some(now + Duration::from_secs(self.room.departure_timeout.into()));
-            self.data.clear();
-        }
-    }
-
-    pub(crate) fn count_participants(&mut self, now: Instant) {
-        let visible = self.members.values().filter(|member| member.visible());
-        let (mut participants, mut publishers) = (0, 0);
-        for member in visible {
-            participants += 1;
-            publishers += u32::from(!member.tracks.is_empty());
-        }
-        if (participants, publishers) != (self.room.num_participants, self.room.num_publishers) {
-            (self.room.num_participants, self.room.num_publishers) = (participants, publishers);
-            self.room_update_at.get_or_insert(now + limits::ROOM_UPDATE_THROTTLE);
-        }
-    }
-
     pub(crate) fn broadcast_room(&mut self) {
         let update = Message::RoomUpdate(lk::RoomUpdate { room: Some(self.room.clone()) });
         self.broadcast(&update, None);
-    }
-
-    /// Everybody whom `sid` may see, without itself.
-    fn others(&self, sid: &str) -> Vec<lk::ParticipantInfo> {
-        let others = self.members.iter().filter(|(other, member)| *other != sid && member.visible());
-        others.map(|(_, member)| member.info.clone()).collect()
-    }
-
-    /// Tells everybody (a hidden participant only itself) what a participant is like; raises its version.
-    pub(crate) fn announce(&mut self, sid: &str, is_join: bool) {
-        let Some(member) = self.members.get_mut(sid) else { return };
-        if !is_join {
-            member.info.version += 1;
-        }
-        member.info.tracks = member.tracks.values().map(|track| track.facts.info.clone()).collect();
-        member.info.is_publisher = !member.tracks.is_empty();
-        let update = signal::update(vec![member.info.clone()]);
-        let visible = member.visible();
-        if !is_join {
-            self.to(sid, ToParticipant::Signal(update.clone()));
-        }
-        if visible {
-            self.broadcast(&update, Some(sid));
-        }
     }
 
     pub(crate) fn broadcast(&mut self, message: &Message, except: Option<&str>) {
@@ -422,8 +257,8 @@ impl RoomState {
         self.effects.push_back(RoomEffect::To { sid: sid.into(), message: Box::new(message) });
     }
 
-    fn check(&self) {
+    pub(crate) fn check(&self) {
         debug_assert_eq!(self.identities.len(), self.members.len(), "one session per identity");
-        debug_assert!(self.closed || self.members.is_empty() == self.closes_at.is_some(), "an empty room has an end");
+        debug_assert!(self.closed || self.is_deserted() == self.closes_at.is_some(), "a deserted room has an end");
     }
 }

@@ -1,9 +1,11 @@
 //! Who receives which track: wishes of subscribers, audiences of publishers, and tracks that are still to come.
 
+use crate::config::Limits;
 use crate::limits;
 use crate::participant::ToParticipant;
-use crate::room::state::{Member, RoomState};
+use crate::room::state::{Member, RoomState, Subscribed};
 use crate::signal::Message;
+use starling_media::codec::Kind;
 use starling_protocol::livekit as lk;
 use std::time::Instant;
 
@@ -78,12 +80,12 @@ impl RoomState {
         let facts = track.facts.clone();
         let Some(subscriber) = self.members.get(sid) else { return };
         let allowed = is_allowed(&publisher.audience, sid, &subscriber.info.identity, track_sid);
-        let limit = self.config.limits.subscriptions_per_participant;
+        let limits = self.config.limits.clone();
         let Some(member) = self.members.get_mut(sid) else { return };
         member.awaited.remove(track_sid);
         let wanted = wants(member, track_sid);
         let has = member.subscribed.contains_key(track_sid);
-        let fits = has || limit == 0 || member.subscribed.len() < limit;
+        let fits = has || has_place(member, facts.kind, &limits);
         let was_refused = member.refused.contains(track_sid);
         let is_refused = wanted && !allowed;
         if is_refused {
@@ -93,9 +95,15 @@ impl RoomState {
         }
         let subscribe = wanted && allowed && fits;
         if subscribe {
-            member.subscribed.insert(track_sid.into(), owner.into());
+            let subscribed = Subscribed { publisher: owner.into(), kind: facts.kind };
+            member.subscribed.insert(track_sid.into(), subscribed);
         } else {
             member.subscribed.remove(track_sid);
+        }
+        if wanted && allowed && !fits {
+            member.crowded_out.insert(track_sid.into());
+        } else {
+            member.crowded_out.remove(track_sid);
         }
         if is_refused != was_refused {
             let update = lk::SubscriptionPermissionUpdate {
@@ -107,9 +115,33 @@ impl RoomState {
         }
         match (has, subscribe) {
             (false, true) => self.to(sid, ToParticipant::Subscribe(Box::new(facts))),
-            (true, false) => self.to(sid, ToParticipant::Unsubscribe { track_sid: track_sid.into() }),
+            (true, false) => {
+                self.to(sid, ToParticipant::Unsubscribe { track_sid: track_sid.into() });
+                self.fill_places(sid);
+            }
             _ => {}
         }
+    }
+
+    /// A subscription ended: a track that had no place may take its one.
+    pub(crate) fn fill_places(&mut self, sid: &str) {
+        let Some(member) = self.members.get(sid) else { return };
+        let waiting: Vec<String> = member.crowded_out.iter().cloned().collect();
+        for track_sid in waiting {
+            match self.owner_of(&track_sid) {
+                Some(owner) => self.reconcile(sid, &owner, &track_sid),
+                None => {
+                    if let Some(member) = self.members.get_mut(sid) {
+                        member.crowded_out.remove(&track_sid);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Published and subscribed tracks.
+    pub(crate) fn track_count(&self) -> usize {
+        self.track_owners.len() + self.members.values().map(|member| member.subscribed.len()).sum::<usize>()
     }
 
     /// Gives up waiting for tracks that never came.
@@ -133,9 +165,10 @@ impl RoomState {
 
     /// Media of a subscription is negotiated; the first time, its publisher is told.
     pub(crate) fn first_subscribed(&mut self, sid: &str, track_sid: &str) {
-        let Some(owner) = self.members.get(sid).and_then(|member| member.subscribed.get(track_sid)).cloned() else {
+        let Some(subscribed) = self.members.get(sid).and_then(|member| member.subscribed.get(track_sid)) else {
             return;
         };
+        let owner = subscribed.publisher.clone();
         let track = self.members.get_mut(&owner).and_then(|member| member.tracks.get_mut(track_sid));
         if let Some(track) = track.filter(|track| !track.subscribed_once) {
             track.subscribed_once = true;
@@ -148,6 +181,17 @@ impl RoomState {
         let owner = self.members.iter().find(|(_, member)| member.tracks.contains_key(track_sid));
         owner.map(|(sid, _)| sid.clone())
     }
+}
+
+/// Whether one more track fits into the limits.
+fn has_place(member: &Member, kind: Kind, limits: &Limits) -> bool {
+    let of_kind = member.subscribed.values().filter(|subscribed| subscribed.kind == kind).count();
+    let kind_limit = match kind {
+        Kind::Audio => limits.audio_subscriptions,
+        Kind::Video => limits.video_subscriptions,
+    };
+    let total_limit = limits.subscriptions_per_participant;
+    (kind_limit == 0 || of_kind < kind_limit) && (total_limit == 0 || member.subscribed.len() < total_limit)
 }
 
 fn wants(member: &Member, track_sid: &str) -> bool {

@@ -26,7 +26,7 @@ impl RoomState {
                 true
             }
         };
-        self.announce(sid, false);
+        self.announce(sid, false, now);
         if is_new {
             self.count_participants(now);
             self.reconcile_track(sid, &track_sid);
@@ -42,7 +42,7 @@ impl RoomState {
         let Some(track) = self.members.get_mut(sid).and_then(|member| member.tracks.remove(track_sid)) else { return };
         self.track_owners.remove(&track.facts.key);
         self.drop_subscribers(track_sid);
-        self.announce(sid, false);
+        self.announce(sid, false, now);
         self.count_participants(now);
     }
 
@@ -67,13 +67,18 @@ impl RoomState {
 
     /// Ends every subscription of a track that is gone.
     pub(crate) fn drop_subscribers(&mut self, track_sid: &str) {
-        for subscriber in self.subscribers_of(track_sid) {
-            self.to(&subscriber, ToParticipant::Unsubscribe { track_sid: track_sid.into() });
+        let subscribers = self.subscribers_of(track_sid);
+        for subscriber in &subscribers {
+            self.to(subscriber, ToParticipant::Unsubscribe { track_sid: track_sid.into() });
         }
         for member in self.members.values_mut() {
             member.subscribed.remove(track_sid);
             member.refused.remove(track_sid);
+            member.crowded_out.remove(track_sid);
             member.choices.remove(track_sid);
+        }
+        for subscriber in &subscribers {
+            self.fill_places(subscriber);
         }
     }
 }

@@ -71,7 +71,7 @@ fn serve(plane: &MediaPlane, index: u32, join: &Join) -> io::Result<Answerer> {
     let peer = PeerId(u64::from(index));
     let extensions = negotiated.extensions;
     for command in [
-        MediaCommand::OpenPeer { peer, room: ROOM, local: local.ice, open_channels: false },
+        MediaCommand::OpenPeer { peer, room: ROOM, local: local.ice, open_channels: false, allow_pause: None },
         MediaCommand::SetRemote { peer, remote: negotiated.remote },
         MediaCommand::SetReceivers { peer, extensions, sections: negotiated.receivers },
         MediaCommand::SetSenders { peer, extensions, sections: negotiated.senders },

@@ -89,6 +89,17 @@ pub(super) async fn impair(State(state): State<Arc<HttpState>>, body: Bytes) -> 
     text(StatusCode::OK, "OK")
 }
 
+/// `POST /debug/crash?room=R`: the room's actor panics.
+pub(super) async fn crash(State(state): State<Arc<HttpState>>, uri: Uri) -> Response {
+    match access::query(&uri).get("room") {
+        Some(room) => {
+            state.door.crash(room).await;
+            text(StatusCode::OK, "OK")
+        }
+        None => text(StatusCode::BAD_REQUEST, "room is required"),
+    }
+}
+
 /// What `/debug/move` is asked.
 #[derive(Debug, Deserialize)]
 struct MoveRequest {

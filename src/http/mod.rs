@@ -109,8 +109,10 @@ pub fn router(state: Arc<HttpState>) -> Router {
             .route("/meet/token", get(development::token_by_query).post(development::token_by_body));
     }
     if state.test_switches {
-        router =
-            router.route("/debug/impair", post(development::impair)).route("/debug/move", post(development::relocate));
+        router = router
+            .route("/debug/impair", post(development::impair))
+            .route("/debug/crash", post(development::crash))
+            .route("/debug/move", post(development::relocate));
     }
     router.with_state(state)
 }

@@ -71,6 +71,10 @@ impl Door for OpenDoor {
         Box::pin(async { json!({"rooms": []}) })
     }
 
+    fn crash<'a>(&'a self, _: &'a str) -> Reply<'a, ()> {
+        Box::pin(async {})
+    }
+
     fn relocate<'a>(&'a self, room: &'a str, worker: usize) -> Reply<'a, Result<Relocation, RelocateError>> {
         Box::pin(async move {
             match (room, worker) {
@@ -370,7 +374,7 @@ async fn the_door_hears_who_comes_with_what() {
 #[tokio::test]
 async fn tokens_for_the_asking_and_impairments_exist_only_where_allowed() {
     let strict = server(|_| {}).await;
-    for path in ["/meet/token?room=r&identity=i", "/metrics", "/debug/impair"] {
+    for path in ["/meet/token?room=r&identity=i", "/metrics", "/debug/impair", "/debug/crash?room=r"] {
         assert_eq!(strict.get(path, "").await.0, 404, "{path}");
     }
     assert_eq!(strict.get("/debug/rooms", "").await, (401, "permissions denied".into()));
@@ -390,6 +394,7 @@ async fn tokens_for_the_asking_and_impairments_exist_only_where_allowed() {
         ("POST", "/meet/token", "{"),
         ("POST", "/meet/token", "{}"),
         ("POST", "/debug/impair", "[]]"),
+        ("POST", "/debug/crash", ""),
     ] {
         assert_eq!(open.ask(method, path, "", body).await.0, 400, "{method} {path}");
     }

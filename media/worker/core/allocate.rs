@@ -183,7 +183,8 @@ impl WorkerCore {
             });
             places.push((reference.track, place));
         }
-        let may_pause = self.config.allow_pause && confirmed;
+        let allowed = self.peers[index].allow_pause.unwrap_or(self.config.allow_pause);
+        let may_pause = allowed && confirmed;
         let trial = may_pause && self.peers[index].trial.runs(now);
         let allocation = allocate(estimate, audio_bps, &demands, may_pause && !trial);
         if may_pause && !trial {

@@ -22,8 +22,9 @@ impl WorkerCore {
     /// control plane has closed the peer itself.
     pub(crate) fn handle_command(&mut self, now: Instant, command: MediaCommand, arena: &mut SendArena) {
         match command {
-            MediaCommand::OpenPeer { peer, room, local, open_channels } => {
+            MediaCommand::OpenPeer { peer, room, local, open_channels, allow_pause } => {
                 self.open_peer(now, peer, room, local, open_channels);
+                self.with_peer(peer, |core, index| core.peers[index].allow_pause = allow_pause);
             }
             MediaCommand::SetRemote { peer, remote } => {
                 self.with_peer(peer, |core, index| {

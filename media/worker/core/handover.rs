@@ -40,6 +40,7 @@ struct PeerState {
     link: Option<LinkState>,
     preferences: Vec<(TrackKey, Preference)>,
     muted: Vec<TrackKey>,
+    allow_pause: Option<bool>,
 }
 
 /// How far a peer has come.
@@ -112,6 +113,7 @@ impl WorkerCore {
             link: self.links.get(index).and_then(Option::as_ref).map(PeerLink::export).or(peer.imported_link),
             preferences: peer.preferences.iter().map(|(track, preference)| (*track, *preference)).collect(),
             muted: peer.muted.clone(),
+            allow_pause: peer.allow_pause,
         })
     }
 
@@ -152,6 +154,7 @@ impl WorkerCore {
         peer.ingress = Ingress::import(now, state.ingress).map_err(|error| format!("peer state: {error}"))?;
         peer.preferences = state.preferences.into_iter().collect();
         peer.muted = state.muted;
+        peer.allow_pause = state.allow_pause;
         peer.imported_link = state.link;
         // Subscriptions that go on take their SSRCs again; no other may.
         let going_on = |ssrc: &u32| state.subscriptions.iter().any(|it| it.ssrc() == *ssrc || it.rtx_ssrc() == *ssrc);

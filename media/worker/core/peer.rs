@@ -36,6 +36,8 @@ pub(super) struct Peer {
     pub(super) subscriptions: Vec<SubscriptionRef>,
     pub(super) preferences: BTreeMap<TrackKey, Preference>,
     pub(super) muted: Vec<TrackKey>,
+    /// Whether congestion may pause its subscriptions, where its client said.
+    pub(super) allow_pause: Option<bool>,
     /// SSRCs that we have sealed under: a second numbering of one would repeat indices.
     pub(super) spent_ssrcs: BTreeSet<u32>,
     /// What an import brought for the link, until there is a path to make it for.
@@ -69,6 +71,7 @@ impl Peer {
             subscriptions: Vec::new(),
             preferences: BTreeMap::new(),
             muted: Vec::new(),
+            allow_pause: None,
             spent_ssrcs: BTreeSet::new(),
             imported_link: None,
             trial: Trial::default(),

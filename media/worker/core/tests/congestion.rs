@@ -5,7 +5,13 @@ use crate::codec::Kind;
 use crate::command::MediaEvent;
 
 fn thin(allow_pause: bool, rate: u64) -> World {
-    let mut world = World::with(31, 1, |config| config.allow_pause = allow_pause);
+    thin_for(None, allow_pause, rate)
+}
+
+/// A link that turns thin; the client and the node say whether streams may be paused.
+fn thin_for(client: Option<bool>, node: bool, rate: u64) -> World {
+    let mut world = World::with(31, 2, |config| config.allow_pause = node);
+    world.allow_pause = client;
     world.connected(2);
     world.publish_video(0, 11, &VIDEO_LAYERS);
     world.subscribe(1, 11, Kind::Video);
@@ -47,4 +53,15 @@ fn a_stream_is_paused_only_where_allowed_and_comes_back() {
     assert_eq!(told, Some(false), "and stays");
     let last = world.clients[1].received.last().unwrap().at;
     assert!(world.now - world.start - last < std::time::Duration::from_millis(300), "it flows again");
+}
+
+#[test]
+fn the_word_of_a_client_on_pauses_counts_more_than_the_nodes_and_moves_along() {
+    let paused = |world: &World| world.has(|event| matches!(event, MediaEvent::StreamPaused { paused: true, .. }));
+    for allowed in [true, false] {
+        let mut world = thin_for(Some(allowed), !allowed, 70_000);
+        world.move_all(&[0, 1], 1);
+        world.run(15_000);
+        assert_eq!(paused(&world), allowed);
+    }
 }

@@ -94,6 +94,8 @@ pub(super) struct World {
     pub(super) home: Vec<Option<usize>>,
     pub(super) events: Vec<MediaEvent>,
     pub(super) random: SmallRng,
+    /// What the next clients say of pauses.
+    pub(super) allow_pause: Option<bool>,
     wire: BTreeMap<(Instant, u64), (End, Vec<u8>)>,
     order: u64,
     addresses: BTreeMap<SocketAddr, usize>,
@@ -128,6 +130,7 @@ impl World {
             home: Vec::new(),
             events: Vec::new(),
             random: SmallRng::seed_from_u64(seed),
+            allow_pause: None,
             wire: BTreeMap::new(),
             order: 0,
             addresses: BTreeMap::new(),
@@ -158,7 +161,8 @@ impl World {
         self.pipes.push((Pipe::default(), Pipe::default()));
         self.home.push(Some(node));
         self.addresses.insert(address, index);
-        self.command(node, MediaCommand::OpenPeer { peer: PeerId(id), room: RoomKey(room), local, open_channels });
+        let (peer, room, allow_pause) = (PeerId(id), RoomKey(room), self.allow_pause);
+        self.command(node, MediaCommand::OpenPeer { peer, room, local, open_channels, allow_pause });
         self.command(node, MediaCommand::SetRemote { peer: PeerId(id), remote });
         index
     }
