@@ -245,9 +245,7 @@ impl Node {
         // A free port: 0 would be LiveKit's "off".
         let udp_port = std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut command = Command::new(binary);
-        // ICE-lite said aloud: the webrtc crate resolves no role conflict, it believes the description.
-        let settings = ["--set=rtc.tcp_port=0", "--set=rtc.use_ice_lite=true"];
-        command.args(["--dev", "--port=0"]).args(settings).arg(format!("--udp-port={udp_port}"));
+        command.args(["--dev", "--port=0", "--set=rtc.tcp_port=0"]).arg(format!("--udp-port={udp_port}"));
         command.arg("--ports-file").arg(&ports);
         let process = command.stdout(Stdio::null()).spawn()?;
         let mut node = Self { process, url: String::new() };

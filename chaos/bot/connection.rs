@@ -57,7 +57,7 @@ pub(crate) async fn open(
     let mut media = MediaEngine::default();
     media.register_default_codecs()?;
     let registry = register_default_interceptors(Registry::new(), &mut media)?;
-    // The node is the DTLS server of every connection; this client would take that role from an ICE-lite offerer.
+    // The node is the DTLS server of every connection.
     let settings = SettingEngineBuilder::new().with_answering_dtls_role(RTCDtlsRole::Client).build();
     let runtime = default_runtime().ok_or_else(|| Error::Other("no runtime compiled in".into()))?;
     let connection = PeerConnectionBuilder::new()
