@@ -139,8 +139,8 @@ impl Track {
 impl WorkerCore {
     /// Measures the layers that a peer publishes.
     pub(super) fn refresh_bitrates(&mut self, now: Instant, index: usize) {
-        for (_, track) in self.tracks.iter_mut().filter(|(_, track)| track.publisher == Some(index)) {
-            for source in &mut track.sources {
+        for track in &self.peers[index].published {
+            for source in &mut self.tracks[*track].sources {
                 source.rate.refresh(now);
             }
         }
@@ -148,7 +148,8 @@ impl WorkerCore {
 
     /// Chooses anew for every subscriber of a track: a layer has appeared.
     pub(super) fn allocate_track(&mut self, now: Instant, track: usize) {
-        let peers: Vec<usize> = self.tracks[track].subscribers.iter().map(|subscriber| subscriber.peer).collect();
+        let mut peers: Vec<usize> = self.tracks[track].subscribers.iter().map(|subscriber| subscriber.peer).collect();
+        peers.dedup();
         for peer in peers {
             self.allocate(now, peer);
         }
@@ -166,11 +167,7 @@ impl WorkerCore {
                 audio_bps += track.sources.iter().map(|source| source.rate.bps()).sum::<u64>();
                 continue;
             }
-            let place = track
-                .subscribers
-                .iter()
-                .position(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == reference.ssrc);
-            let Some(place) = place else { continue };
+            let Ok(place) = track.place_of(index, reference.ssrc) else { continue };
             let subscriber = &track.subscribers[place];
             let options = options(&subscriber.preference, &track.layers_for(subscriber));
             let current = subscriber.subscription.target().and_then(|target| options.position(target));
@@ -316,11 +313,7 @@ impl WorkerCore {
         let (mut sent, mut missing, mut codec) = (0, 0, None);
         for reference in &peer.subscriptions {
             let Some(track) = self.tracks.get(reference.track) else { continue };
-            let subscriber = track
-                .subscribers
-                .iter()
-                .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == reference.ssrc);
-            let Some(subscriber) = subscriber else { continue };
+            let Some(subscriber) = track.subscriber(index, reference.ssrc) else { continue };
             let snapshot = subscriber.subscription.snapshot();
             sent += snapshot.packets;
             codec = codec.or(track.sources.first().map(|source| source.codec));

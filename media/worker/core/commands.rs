@@ -7,6 +7,7 @@ use crate::command::{MediaCommand, MediaEvent, PeerEnd, Preference};
 use crate::id::{PeerId, RoomKey, TrackKey};
 use crate::transport::{Transport, TransportConfig};
 use crate::worker::arena::SendArena;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// Tracks that one peer may have preferences for before it subscribes them.
@@ -130,20 +131,11 @@ impl WorkerCore {
     }
 
     fn set_receivers(&mut self, now: Instant, index: usize, extensions: ExtensionIds, sections: Vec<ReceiveSection>) {
-        let ended: Vec<usize> = self
-            .tracks
-            .iter()
-            .filter(|(_, track)| {
-                track.publisher == Some(index) && !sections.iter().any(|section| section.track == track.key)
-            })
-            .map(|(track, _)| track)
-            .collect();
+        let named: BTreeSet<TrackKey> = sections.iter().map(|section| section.track).collect();
+        let published = self.peers[index].published.iter().copied();
+        let ended: Vec<usize> = published.filter(|track| !named.contains(&self.tracks[*track].key)).collect();
         for section in &sections {
-            let track = self.track_index(section.track, section.kind);
-            let muted = self.peers[index].muted.contains(&section.track);
-            let entry = &mut self.tracks[track];
-            entry.publisher = Some(index);
-            entry.set_muted(muted);
+            self.publish(index, section.track, section.kind);
         }
         self.peers[index].ingress.configure(now, extensions, sections);
         for track in ended {
@@ -165,7 +157,7 @@ impl WorkerCore {
         if let Some(&track) = self.track_by_key.get(&track)
             && let Some(entry) = self.tracks.get_mut(track)
         {
-            for subscriber in entry.subscribers.iter_mut().filter(|subscriber| subscriber.peer == index) {
+            for subscriber in entry.subscribers_of(index) {
                 subscriber.preference = preference;
             }
         }

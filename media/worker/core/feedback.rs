@@ -65,9 +65,7 @@ impl WorkerCore {
         let Some(subscription) = self.subscription(index, block.ssrc) else { return };
         let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) else { return };
         let reported = self.tracks[subscription.track]
-            .subscribers
-            .iter_mut()
-            .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == subscription.ssrc)
+            .subscriber_mut(index, subscription.ssrc)
             .map(|subscriber| subscriber.subscription.handle_report_block(now, block));
         let Some(reported) = reported else { return };
         if let Some(rtt) = reported.rtt {
@@ -97,13 +95,8 @@ impl WorkerCore {
     ) {
         let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) else { return };
         let track = &mut self.tracks[subscription.track];
-        let (sources, subscribers) = (&track.sources, &mut track.subscribers);
-        let Some(subscriber) = subscribers
-            .iter_mut()
-            .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == subscription.ssrc)
-        else {
-            return;
-        };
+        let Ok(place) = track.place_of(index, subscription.ssrc) else { return };
+        let (sources, subscriber) = (&track.sources, &mut track.subscribers[place]);
         let codec = subscriber.codec;
         let history = |layer: u8, source_sequence: u64| {
             sources
@@ -119,9 +112,7 @@ impl WorkerCore {
     fn key_frame_asked(&mut self, now: Instant, index: usize, ssrc: u32) {
         let Some(subscription) = self.subscription(index, ssrc) else { return };
         let layer = self.tracks[subscription.track]
-            .subscribers
-            .iter()
-            .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == subscription.ssrc)
+            .subscriber(index, subscription.ssrc)
             .and_then(|subscriber| subscriber.subscription.snapshot().layer);
         if let Some(layer) = layer {
             self.request_layers(now, subscription.track, 1 << u32::from(layer).min(31));

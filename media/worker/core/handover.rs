@@ -2,7 +2,7 @@
 //! same ICE credentials, keys, SSRCs and numbering (handover.md §5).
 
 use super::peer::Peer;
-use super::track::{Source, Subscriber};
+use super::track::Source;
 use super::{PeerLink, WorkerCore, allocate::SourceRate};
 use crate::codec::{Codec, ExtensionIds, IceCredentials, SendSection};
 use crate::command::{MediaEvent, PeerEnd, Preference};
@@ -95,9 +95,7 @@ impl WorkerCore {
         };
         let subscriptions = peer.subscriptions.iter().filter_map(|reference| {
             let track = self.tracks.get(reference.track)?;
-            let subscribers = track.subscribers.iter();
-            let mut own = subscribers.filter(|one| one.peer == index && one.subscription.ssrc() == reference.ssrc);
-            Some(own.next()?.subscription.export())
+            Some(track.subscriber(index, reference.ssrc)?.subscription.export())
         });
         Some(PeerState {
             version: VERSION,
@@ -261,11 +259,7 @@ impl WorkerCore {
 
     fn adopt_receivers(&mut self, index: usize) {
         for section in self.peers[index].ingress.sections().to_vec() {
-            let track = self.track_index(section.track, section.kind);
-            let muted = self.peers[index].muted.contains(&section.track);
-            let entry = &mut self.tracks[track];
-            entry.publisher = Some(index);
-            entry.set_muted(muted);
+            self.publish(index, section.track, section.kind);
         }
     }
 
@@ -277,10 +271,7 @@ impl WorkerCore {
             let Some(section) = self.peers[index].senders.iter().find(|section| section.ssrc == ssrc) else { continue };
             let imported = Subscription::import(section, state, 0, now);
             let muted = self.tracks[reference.track].muted;
-            let subscribers = &mut self.tracks[reference.track].subscribers;
-            let subscriber = subscribers.iter_mut().find(|subscriber: &&mut Subscriber| {
-                subscriber.peer == index && subscriber.subscription.ssrc() == ssrc
-            });
+            let subscriber = self.tracks[reference.track].subscriber_mut(index, ssrc);
             match (imported, subscriber) {
                 (Ok(mut imported), Some(subscriber)) => {
                     // The track may have been muted or unmuted since the export.

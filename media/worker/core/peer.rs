@@ -34,6 +34,8 @@ pub(super) struct Peer {
     pub(super) send_extensions: ExtensionIds,
     pub(super) senders: Vec<SendSection>,
     pub(super) subscriptions: Vec<SubscriptionRef>,
+    /// Indices of the tracks whose publisher it is.
+    pub(super) published: Vec<usize>,
     pub(super) preferences: BTreeMap<TrackKey, Preference>,
     pub(super) muted: Vec<TrackKey>,
     /// SSRCs that we have sealed under: a second numbering of one would repeat indices.
@@ -67,6 +69,7 @@ impl Peer {
             send_extensions: ExtensionIds::default(),
             senders: Vec::new(),
             subscriptions: Vec::new(),
+            published: Vec::new(),
             preferences: BTreeMap::new(),
             muted: Vec::new(),
             spent_ssrcs: BTreeSet::new(),
@@ -106,9 +109,7 @@ impl WorkerCore {
         for subscription in &peer.subscriptions {
             self.remove_subscriber(subscription.track, index, subscription.ssrc);
         }
-        let published: Vec<usize> =
-            self.tracks.iter().filter(|(_, track)| track.publisher == Some(index)).map(|(track, _)| track).collect();
-        for track in published {
+        for track in peer.published {
             self.end_published(track);
         }
         self.forget_room_if_empty(peer.room);

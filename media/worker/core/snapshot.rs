@@ -26,11 +26,7 @@ impl WorkerCore {
         let link = self.links[index].as_ref();
         let subscriptions = peer.subscriptions.iter().filter_map(|reference| {
             let track = self.tracks.get(reference.track)?;
-            let subscriber = track
-                .subscribers
-                .iter()
-                .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == reference.ssrc)?;
-            Some(subscriber.subscription.snapshot())
+            Some(track.subscriber(index, reference.ssrc)?.subscription.snapshot())
         });
         PeerSnapshot {
             peer: peer.id,

@@ -95,13 +95,8 @@ impl WorkerCore {
         for batch in references.chunks(REPORTS_PER_COMPOUND) {
             rtcp.clear();
             for reference in batch {
-                let subscriber = self.tracks.get_mut(reference.track).and_then(|track| {
-                    track
-                        .subscribers
-                        .iter_mut()
-                        .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == reference.ssrc)
-                });
-                if let Some(subscriber) = subscriber {
+                let track = self.tracks.get_mut(reference.track);
+                if let Some(subscriber) = track.and_then(|track| track.subscriber_mut(index, reference.ssrc)) {
                     subscriber.subscription.sender_report(now, ntp, &mut rtcp);
                 }
             }

@@ -1,6 +1,8 @@
 //! What many peers, long lists and bursts of work cost a worker.
 
 use super::*;
+use crate::codec::Kind;
+use rand::Rng;
 
 #[test]
 fn a_peer_that_never_connects_is_visited_about_once_a_second() {
@@ -14,4 +16,53 @@ fn a_peer_that_never_connects_is_visited_about_once_a_second() {
         visits += u32::from(before.replace(due) != Some(due));
     }
     assert!((9..=20).contains(&visits), "{visits} visits in 10 s");
+}
+
+/// Lists that are searched are in order, and every track is on its publisher's list.
+fn assert_indexed(world: &World) {
+    let core = &world.nodes[0].core;
+    for (index, track) in &core.tracks {
+        let names: Vec<_> = track.subscribers.iter().map(|one| (one.peer, one.subscription.ssrc())).collect();
+        assert!(names.is_sorted_by(|one, other| one < other), "{names:?}");
+        for (place, (peer, ssrc)) in names.iter().enumerate() {
+            assert_eq!(track.place_of(*peer, *ssrc), Ok(place));
+        }
+        if let Some(publisher) = track.publisher {
+            assert_eq!(core.peers[publisher].published.iter().filter(|one| **one == index).count(), 1);
+        }
+    }
+    for (index, peer) in &core.peers {
+        assert!(peer.published.iter().all(|track| core.tracks[*track].publisher == Some(index)));
+        for reference in &peer.subscriptions {
+            assert!(core.tracks[reference.track].subscriber(index, reference.ssrc).is_some());
+        }
+    }
+}
+
+#[test]
+fn subscribers_are_found_by_peer_and_ssrc_whatever_comes_and_goes() {
+    let mut world = World::new(92);
+    let mut live: Vec<usize> = (0..6).map(|_| world.join(0, 1, false)).collect();
+    for round in 0..400_u64 {
+        let client = live[world.random.random_range(0..live.len())];
+        let track = 100 + world.random.random_range(0..8);
+        match world.random.random_range(0..10) {
+            0 | 1 => world.publish_audio(client, track),
+            2 => world.unpublish(client, track),
+            3 => world.unsubscribe(client, track),
+            4 if round % 3 == 0 => {
+                world.close(client);
+                live.retain(|one| *one != client);
+                live.push(world.join(0, 1, false));
+            }
+            _ => {
+                world.subscribe(client, track, Kind::Audio);
+            }
+        }
+        assert_indexed(&world);
+    }
+    for client in live {
+        world.close(client);
+    }
+    world.assert_empty(0);
 }
