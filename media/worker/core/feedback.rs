@@ -8,6 +8,24 @@ use std::time::Instant;
 
 /// NACKed sequence numbers answered of one RTCP datagram; the rest waits for the repeat.
 const NACKS_PER_DATAGRAM_MAX: usize = 512;
+/// Transport feedback packets heeded of one RTCP datagram; clients send one, the rest is ignored.
+const FEEDBACKS_PER_DATAGRAM_MAX: usize = 8;
+/// Report blocks heeded of one RTCP datagram; the rest is ignored and comes again with the next report.
+const BLOCKS_PER_DATAGRAM_MAX: usize = 64;
+
+/// What one RTCP datagram may still ask for.
+struct Allowance {
+    nacks: usize,
+    feedbacks: usize,
+    blocks: usize,
+}
+
+/// Takes one of what is left; `false` if nothing is.
+fn take_one(left: &mut usize) -> bool {
+    let rest = left.checked_sub(1);
+    *left = rest.unwrap_or(0);
+    rest.is_some()
+}
 
 impl WorkerCore {
     /// Opens one SRTCP compound packet and acts on it.
@@ -17,29 +35,48 @@ impl WorkerCore {
             return;
         };
         let compound = &datagram[..length];
-        let visited = rtcp::visit(compound, |item| self.handle_rtcp_item(now, index, item, arena));
+        let mut allowance = Allowance {
+            nacks: NACKS_PER_DATAGRAM_MAX,
+            feedbacks: FEEDBACKS_PER_DATAGRAM_MAX,
+            blocks: BLOCKS_PER_DATAGRAM_MAX,
+        };
+        let visited = rtcp::visit(compound, |item| self.handle_rtcp_item(now, index, item, &mut allowance, arena));
         if visited.is_err() {
             self.counters.datagrams_refused += 1;
         }
         arena.flush_if_full();
     }
 
-    fn handle_rtcp_item(&mut self, now: Instant, index: usize, item: RtcpItem<'_>, arena: &mut SendArena) {
+    fn handle_rtcp_item(
+        &mut self,
+        now: Instant,
+        index: usize,
+        item: RtcpItem<'_>,
+        allowance: &mut Allowance,
+        arena: &mut SendArena,
+    ) {
         match item {
             RtcpItem::SenderReport { ssrc, ntp, rtp, .. } => self.handle_sender_report(now, index, ssrc, ntp, rtp),
             RtcpItem::Bye { ssrc } => self.peers[index].ingress.handle_bye(ssrc),
             RtcpItem::Nack { media_ssrc, lost } => {
                 if let Some(subscription) = self.subscription(index, media_ssrc) {
-                    for sequence in lost.take(NACKS_PER_DATAGRAM_MAX) {
+                    for sequence in lost.take(allowance.nacks) {
+                        allowance.nacks -= 1;
                         self.retransmit(now, index, subscription, sequence, arena);
                     }
                 }
             }
             RtcpItem::Pli { media_ssrc } => self.key_frame_asked(now, index, media_ssrc),
             RtcpItem::Fir { ssrc, .. } => self.key_frame_asked(now, index, ssrc),
-            RtcpItem::ReportBlock { block, .. } => self.handle_report_block(now, index, &block),
+            RtcpItem::ReportBlock { block, .. } => {
+                if take_one(&mut allowance.blocks) {
+                    self.handle_report_block(now, index, &block);
+                }
+            }
             RtcpItem::TransportFeedback(feedback) => {
-                if let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) {
+                if take_one(&mut allowance.feedbacks)
+                    && let Some(link) = self.links.get_mut(index).and_then(Option::as_mut)
+                {
                     link.bwe.on_feedback(feedback.statuses(), now);
                 }
             }

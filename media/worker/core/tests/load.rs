@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::codec::Kind;
+use crate::packet::rtcp;
 use rand::Rng;
 
 #[test]
@@ -65,4 +66,30 @@ fn subscribers_are_found_by_peer_and_ssrc_whatever_comes_and_goes() {
         world.close(client);
     }
     world.assert_empty(0);
+}
+
+/// A publisher of video and a subscriber of it; the video's SSRC.
+fn watched(seed: u64) -> (World, u32) {
+    let mut world = World::new(seed);
+    world.connected(2);
+    world.publish_video(0, 11, &[]);
+    let ssrc = world.subscribe(1, 11, Kind::Video);
+    world.run(3_000);
+    (world, ssrc)
+}
+
+#[test]
+fn a_compound_of_many_nacks_asks_for_no_more_than_one_datagram_may() {
+    let (mut world, ssrc) = watched(93);
+    let nacks = |world: &mut World| world.inspect(0).peer_details[1].subscriptions[0].nacks;
+    let before = nacks(&mut world);
+    let mut compound = Vec::new();
+    for packet in 0..5_u16 {
+        let names: Vec<u16> = (packet * 500..packet * 500 + 500).collect();
+        rtcp::nack(&mut compound, 1, ssrc, &names);
+    }
+    world.clients[1].send_rtcp(compound);
+    world.run(20);
+    let asked = nacks(&mut world) - before;
+    assert_eq!(asked, 512);
 }
