@@ -98,19 +98,19 @@ impl WorkerCore {
         }
     }
 
+    /// Blocks about RTX are ignored: it is sent in bursts, and what is lost of it says little about the media.
     fn handle_report_block(&mut self, now: Instant, index: usize, block: &ReportBlock) {
-        let Some(subscription) = self.subscription(index, block.ssrc) else { return };
+        let subscription = self.subscription(index, block.ssrc).filter(|one| one.ssrc == block.ssrc);
+        let Some(subscription) = subscription else { return };
         let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) else { return };
-        let reported = self.tracks[subscription.track]
-            .subscriber_mut(index, subscription.ssrc)
-            .map(|subscriber| subscriber.subscription.handle_report_block(now, block));
-        let Some(reported) = reported else { return };
+        let Some(subscriber) = self.tracks[subscription.track].subscriber_mut(index, subscription.ssrc) else { return };
+        let reported = subscriber.subscription.handle_report_block(now, block);
+        subscriber.reported_loss = Some(reported.loss);
         if let Some(rtt) = reported.rtt {
             link.set_rtt(rtt);
             self.peers[index].ingress.observe_rtt(rtt);
         }
         link.bwe.on_report_loss(f64::from(reported.loss), now);
-        self.peers[index].reported_loss = Some(reported.loss);
     }
 
     fn subscription(&self, index: usize, ssrc: u32) -> Option<SubscriptionRef> {

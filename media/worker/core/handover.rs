@@ -280,6 +280,7 @@ impl WorkerCore {
                     } else {
                         imported.resume();
                     }
+                    subscriber.judged_packets = imported.snapshot().packets;
                     subscriber.subscription = imported;
                 }
                 // Numbering from the start would repeat indices: the subscription must not send at all.

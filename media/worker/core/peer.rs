@@ -51,10 +51,6 @@ pub(super) struct Peer {
     /// When a moved client that still uses its old address is asked again.
     pub(super) next_take_over: Instant,
     pub(super) quality: QualityJudge,
-    /// Packets that the last judgement had counted as sent to the peer.
-    pub(super) judged_packets: u64,
-    /// Loss that the peer last reported of what we send it.
-    pub(super) reported_loss: Option<f32>,
 }
 
 impl Peer {
@@ -81,8 +77,6 @@ impl Peer {
             next_quality: now,
             next_take_over: now,
             quality: QualityJudge::new(now),
-            judged_packets: 0,
-            reported_loss: None,
         }
     }
 

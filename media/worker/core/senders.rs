@@ -89,7 +89,7 @@ impl WorkerCore {
         if entry.muted {
             subscription.pause();
         }
-        entry.add_subscriber(Subscriber { peer: index, codec, preference, subscription, congested: false });
+        entry.add_subscriber(Subscriber::new(index, codec, preference, subscription));
         self.peers[index].subscriptions.push(SubscriptionRef { track, ssrc: section.ssrc, rtx_ssrc: section.rtx_ssrc });
     }
 

@@ -25,6 +25,17 @@ pub(super) struct Subscriber {
     pub(super) subscription: Subscription,
     /// Congestion has paused it.
     pub(super) congested: bool,
+    /// Share of its packets that the subscriber last reported as lost, 0.0 to 1.0.
+    pub(super) reported_loss: Option<f32>,
+    /// Packets that the last judgement of the subscriber had counted as sent.
+    pub(super) judged_packets: u64,
+}
+
+impl Subscriber {
+    /// A subscription of which nothing has been sent yet.
+    pub(super) fn new(peer: usize, codec: Option<Codec>, preference: Preference, subscription: Subscription) -> Self {
+        Self { peer, codec, preference, subscription, congested: false, reported_loss: None, judged_packets: 0 }
+    }
 }
 
 /// One published track. It exists as long as somebody publishes or subscribes it.

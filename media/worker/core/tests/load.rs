@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::codec::Kind;
-use crate::packet::rtcp;
+use crate::packet::rtcp::{self, ReportBlock};
 use rand::Rng;
 
 #[test]
@@ -92,4 +92,62 @@ fn a_compound_of_many_nacks_asks_for_no_more_than_one_datagram_may() {
     world.run(20);
     let asked = nacks(&mut world) - before;
     assert_eq!(asked, 512);
+}
+
+fn block(ssrc: u32, fraction_lost: u8) -> ReportBlock {
+    ReportBlock { ssrc, fraction_lost, ..ReportBlock::default() }
+}
+
+/// Report blocks arrive as one compound.
+fn report(world: &mut World, blocks: &[ReportBlock]) {
+    let mut compound = Vec::new();
+    rtcp::receiver_report(&mut compound, 1, blocks);
+    world.clients[1].send_rtcp(compound);
+    world.run(10);
+}
+
+#[test]
+fn loss_of_retransmissions_is_no_loss_of_the_media() {
+    let (mut world, ssrc) = watched(94);
+    report(&mut world, &[block(ssrc, 0), block(ssrc + 0x20_0000, 255)]);
+    let window = world.nodes[0].core.received_window(1).unwrap();
+    assert!(window.expected > 20 && window.lost == 0, "{window:?}");
+}
+
+#[test]
+fn report_blocks_beyond_the_limit_of_one_datagram_are_ignored() {
+    let (mut world, ssrc) = watched(95);
+    let blocks: Vec<ReportBlock> = (0..100).map(|count| block(ssrc, if count < 64 { 0 } else { 255 })).collect();
+    report(&mut world, &blocks);
+    assert_eq!(world.nodes[0].core.received_window(1).unwrap().lost, 0);
+}
+
+#[test]
+fn the_loss_of_each_subscription_weighs_as_much_as_was_sent_of_it() {
+    let (mut world, video) = watched(96);
+    world.publish_audio(0, 10);
+    let audio = world.subscribe(1, 10, Kind::Audio);
+    world.run(200);
+    world.nodes[0].core.received_window(1);
+    let packets = |world: &mut World| -> Vec<u64> {
+        world.inspect(0).peer_details[1].subscriptions.iter().map(|one| one.packets).collect()
+    };
+    let before = packets(&mut world);
+    world.run(1_000);
+    report(&mut world, &[block(video, 64), block(audio, 0)]);
+    let (after, window) = (packets(&mut world), world.nodes[0].core.received_window(1).unwrap());
+    let sent = [after[0] - before[0], after[1] - before[1]];
+    assert!(sent[0] > 15 && sent[1] > 45, "{sent:?}");
+    assert_eq!((window.expected, window.lost), (sent[0] + sent[1], sent[0] / 4));
+}
+
+#[test]
+fn a_subscriber_of_nothing_but_silence_is_not_judged_by_it() {
+    let (mut world, ssrc) = watched(97);
+    report(&mut world, &[block(ssrc, 0)]);
+    world.mute(0, 11, true);
+    world.run(500);
+    world.nodes[0].core.received_window(1);
+    world.run(2_000);
+    assert_eq!(world.nodes[0].core.received_window(1), None);
 }
