@@ -48,9 +48,7 @@ impl WorkerCore {
                 core.set_muted(index, track, muted);
             }),
             MediaCommand::SendData { peers, channel, payload } => {
-                for peer in peers {
-                    self.send_data(now, peer, channel, &payload, arena);
-                }
+                self.queue_data(peers, channel, payload);
             }
             MediaCommand::ClosePeer { peer } => self.close_peer(peer, arena),
             MediaCommand::ExportPeer { peer, reply } => {
@@ -177,7 +175,15 @@ impl WorkerCore {
         }
     }
 
-    fn send_data(&mut self, now: Instant, peer: PeerId, channel: Channel, payload: &[u8], arena: &mut SendArena) {
+    /// Sends one message to one peer, if it is still there.
+    pub(super) fn send_data(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        channel: Channel,
+        payload: &[u8],
+        arena: &mut SendArena,
+    ) {
         let Some(&index) = self.by_id.get(&peer) else { return };
         if self.peers[index].transport.send_data(now, channel, payload).is_err() {
             self.counters.data_dropped += 1;

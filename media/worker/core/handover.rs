@@ -66,6 +66,8 @@ impl WorkerCore {
     /// Takes a peer out of this worker. From here on nothing is sealed for it any more: the peer is forgotten before
     /// the state leaves this function. A peer that is just connecting cannot be moved; it ends.
     pub(super) fn export_peer(&mut self, now: Instant, id: PeerId, arena: &mut SendArena) -> Option<Vec<u8>> {
+        self.by_id.get(&id)?;
+        self.send_queued_data(now, id, arena);
         let index = *self.by_id.get(&id)?;
         self.forward_now(now, arena);
         let Some(state) = self.peer_state(now, index, arena) else {

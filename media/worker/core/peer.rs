@@ -43,6 +43,8 @@ pub(super) struct Peer {
     /// What an import brought for the link, until there is a path to make it for.
     pub(super) imported_link: Option<LinkState>,
     pub(super) trial: Trial,
+    /// Its handshake datagrams that wait for their turn.
+    pub(super) handshakes_waiting: usize,
     /// When the tick has to visit this peer.
     pub(super) due: Instant,
     pub(super) next_report: Instant,
@@ -71,6 +73,7 @@ impl Peer {
             spent_ssrcs: BTreeSet::new(),
             imported_link: None,
             trial: Trial::default(),
+            handshakes_waiting: 0,
             due: now,
             next_report: now,
             next_allocation: now,

@@ -16,7 +16,9 @@ impl WorkerCore {
             packets_forwarded: self.counters.packets_forwarded,
             retransmissions: self.counters.retransmissions,
             key_frame_requests: self.counters.key_frame_requests,
-            datagrams_refused: self.counters.datagrams_refused + arena.counters().refused,
+            datagrams_refused: self.counters.datagrams_refused
+                + self.counters.handshakes_dropped
+                + arena.counters().refused,
             peer_details: self.peers.iter().map(|(index, _)| self.peer_snapshot(index)).collect(),
         }
     }

@@ -1,8 +1,11 @@
 //! What many peers, long lists and bursts of work cost a worker.
 
 use super::*;
-use crate::codec::Kind;
+use crate::codec::{Channel, Kind};
+use crate::command::MediaCommand;
+use crate::id::PeerId;
 use crate::packet::rtcp::{self, ReportBlock};
+use crate::transport::testing;
 use rand::Rng;
 
 #[test]
@@ -150,4 +153,66 @@ fn a_subscriber_of_nothing_but_silence_is_not_judged_by_it() {
     world.nodes[0].core.received_window(1);
     world.run(2_000);
     assert_eq!(world.nodes[0].core.received_window(1), None);
+}
+
+#[test]
+fn messages_to_many_take_turns_with_media_and_keep_their_order() {
+    let mut world = World::new(98);
+    for _ in 0..2 {
+        world.join(0, 1, true);
+    }
+    assert!(world.run_until(10_000, |world| world.clients.iter().all(|client| client.srtp.is_some())));
+    world.run(1_000);
+    let peers: Vec<PeerId> = world.clients.iter().map(|client| client.peer).collect();
+    for number in 0..15 {
+        // 42 packets each, so that 13 end a turn.
+        let payload = vec![number; 50_000].into();
+        let command = MediaCommand::SendData { peers: peers.clone(), channel: Channel::Reliable, payload };
+        world.command(0, command);
+    }
+    let now = world.now;
+    let world::Node { core, arena } = &mut world.nodes[0];
+    assert!(arena.take_captured().is_empty(), "nothing is sent before its turn");
+    assert_eq!([core.work(now, arena), core.work(now, arena), core.work(now, arena)], [true, true, false]);
+    world.run(20_000);
+    for client in &world.clients {
+        let numbers: Vec<u8> = testing::messages(&client.dtls).iter().map(|(_, bytes)| bytes[0]).collect();
+        assert_eq!(numbers, (0..15).collect::<Vec<u8>>());
+    }
+}
+
+#[test]
+fn a_message_that_waits_is_sent_before_its_peer_moves() {
+    let mut world = World::with(99, 2, |_| {});
+    world.join(0, 1, true);
+    assert!(world.run_until(10_000, |world| world.clients[0].srtp.is_some()));
+    world.run(1_000);
+    world.send_data(0, &[0], Channel::Reliable, b"just before");
+    world.move_all(&[0], 1);
+    world.run(3_000);
+    let messages = testing::messages(&world.clients[0].dtls);
+    assert!(messages.iter().any(|(_, bytes)| bytes == b"just before"), "{messages:?}");
+}
+
+#[test]
+fn handshakes_take_turns_and_a_flood_of_them_is_bounded() {
+    let mut world = World::new(100);
+    for _ in 0..20 {
+        world.join(0, 1, false);
+    }
+    world.run(12);
+    let hello = testing::dtls_client(world.now).out.remove(0);
+    let addresses: Vec<_> = world.clients.iter().map(|client| client.address).collect();
+    for address in &addresses {
+        for _ in 0..40 {
+            world.inject(0, *address, hello.clone());
+        }
+    }
+    let waiting = world.nodes[0].core.handshakes_waiting();
+    assert!((600..=640).contains(&waiting), "{waiting} wait, 32 of each peer");
+    assert!(world.inspect(0).datagrams_refused >= 160);
+    let now = world.now;
+    let world::Node { core, arena } = &mut world.nodes[0];
+    assert!(core.work(now, arena));
+    assert_eq!(core.handshakes_waiting(), waiting - 8);
 }
