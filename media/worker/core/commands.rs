@@ -10,8 +10,12 @@ use crate::worker::arena::SendArena;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-/// Tracks that one peer may have preferences for before it subscribes them.
-const PREFERENCES_MAX: usize = 4096;
+/// Tracks that one peer may have preferences for, also before it subscribes them. Beyond it the oldest of a track that
+/// is gone gives way; a peer that prefers so many living ones gets the default for more.
+pub(super) const PREFERENCES_MAX: usize = 4096;
+/// Tracks that one peer may have muted, also before it publishes them; beyond it the same, and more are muted only for as
+/// long as the peer's tracks stay as they are.
+pub(super) const MUTED_MAX: usize = 1024;
 
 /// The names under which checks find a transport.
 pub(super) fn ufrags(transport: &Transport) -> Vec<Box<[u8]>> {
@@ -147,11 +151,14 @@ impl WorkerCore {
     }
 
     fn set_preference(&mut self, now: Instant, index: usize, track: TrackKey, preference: Preference) {
-        let peer = &mut self.peers[index];
-        if peer.preferences.len() >= PREFERENCES_MAX && !peer.preferences.contains_key(&track) {
-            return;
+        let preferences = &mut self.peers[index].preferences;
+        if preferences.len() >= PREFERENCES_MAX && !preferences.contains_key(&track) {
+            // Keys count up: the first is the oldest.
+            let gone = preferences.keys().find(|key| !self.track_by_key.contains_key(key)).copied();
+            let Some(gone) = gone else { return };
+            preferences.remove(&gone);
         }
-        peer.preferences.insert(track, preference);
+        preferences.insert(track, preference);
         if let Some(&track) = self.track_by_key.get(&track)
             && let Some(entry) = self.tracks.get_mut(track)
         {
@@ -163,10 +170,16 @@ impl WorkerCore {
     }
 
     fn set_muted(&mut self, index: usize, key: TrackKey, muted: bool) {
-        let peer = &mut self.peers[index];
-        peer.muted.retain(|track| *track != key);
-        if muted {
-            peer.muted.push(key);
+        let known = &mut self.peers[index].muted;
+        known.retain(|track| *track != key);
+        if muted
+            && known.len() >= MUTED_MAX
+            && let Some(gone) = known.iter().position(|track| !self.track_by_key.contains_key(track))
+        {
+            known.remove(gone);
+        }
+        if muted && known.len() < MUTED_MAX {
+            known.push(key);
         }
         if let Some(&track) = self.track_by_key.get(&key)
             && let Some(entry) = self.tracks.get_mut(track).filter(|entry| entry.publisher == Some(index))

@@ -1,9 +1,10 @@
 //! What many peers, long lists and bursts of work cost a worker.
 
+use super::super::commands::{MUTED_MAX, PREFERENCES_MAX};
 use super::*;
 use crate::codec::{Channel, Kind};
 use crate::command::MediaCommand;
-use crate::id::PeerId;
+use crate::id::{PeerId, TrackKey};
 use crate::packet::rtcp::{self, ReportBlock};
 use crate::transport::testing;
 use rand::Rng;
@@ -215,4 +216,22 @@ fn handshakes_take_turns_and_a_flood_of_them_is_bounded() {
     let world::Node { core, arena } = &mut world.nodes[0];
     assert!(core.work(now, arena));
     assert_eq!(core.handshakes_waiting(), waiting - 8);
+}
+
+#[test]
+fn wishes_about_tracks_that_are_gone_give_way_to_new_ones() {
+    let mut world = World::new(101);
+    world.connected(1);
+    world.publish_audio(0, 10);
+    world.mute(0, 10, true);
+    for track in (10..6_000).chain([7, 8]) {
+        world.prefer(0, track, 0, true);
+        world.mute(0, track, true);
+    }
+    let peer = &world.nodes[0].core.peers[0];
+    assert_eq!((peer.preferences.len(), peer.muted.len()), (PREFERENCES_MAX, MUTED_MAX));
+    for track in [10, 5_999, 8] {
+        assert!(peer.preferences.contains_key(&TrackKey(track)) && peer.muted.contains(&TrackKey(track)), "{track}");
+    }
+    assert!(!peer.preferences.contains_key(&TrackKey(11)) && !peer.muted.contains(&TrackKey(11)));
 }
