@@ -66,6 +66,9 @@ impl EventLoop {
             }
             self.take_connections();
             stopped = self.take_commands();
+            if self.core.work(Instant::now(), &mut self.arena) {
+                self.waker.wake();
+            }
             self.core.handle_timeout(Instant::now(), ntp_now(), &mut self.arena);
             self.arena.flush();
             self.relay();

@@ -139,8 +139,8 @@ impl Track {
 impl WorkerCore {
     /// Measures the layers that a peer publishes.
     pub(super) fn refresh_bitrates(&mut self, now: Instant, index: usize) {
-        for (_, track) in self.tracks.iter_mut().filter(|(_, track)| track.publisher == Some(index)) {
-            for source in &mut track.sources {
+        for track in &self.peers[index].published {
+            for source in &mut self.tracks[*track].sources {
                 source.rate.refresh(now);
             }
         }
@@ -148,7 +148,8 @@ impl WorkerCore {
 
     /// Chooses anew for every subscriber of a track: a layer has appeared.
     pub(super) fn allocate_track(&mut self, now: Instant, track: usize) {
-        let peers: Vec<usize> = self.tracks[track].subscribers.iter().map(|subscriber| subscriber.peer).collect();
+        let mut peers: Vec<usize> = self.tracks[track].subscribers.iter().map(|subscriber| subscriber.peer).collect();
+        peers.dedup();
         for peer in peers {
             self.allocate(now, peer);
         }
@@ -166,11 +167,7 @@ impl WorkerCore {
                 audio_bps += track.sources.iter().map(|source| source.rate.bps()).sum::<u64>();
                 continue;
             }
-            let place = track
-                .subscribers
-                .iter()
-                .position(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == reference.ssrc);
-            let Some(place) = place else { continue };
+            let Ok(place) = track.place_of(index, reference.ssrc) else { continue };
             let subscriber = &track.subscribers[place];
             let options = options(&subscriber.preference, &track.layers_for(subscriber));
             let current = subscriber.subscription.target().and_then(|target| options.position(target));
@@ -310,33 +307,33 @@ impl WorkerCore {
         stats.iter().filter_map(window).collect()
     }
 
-    /// What the peer receives, by its own report blocks.
-    fn received_window(&mut self, index: usize) -> Option<StreamWindow> {
-        let peer = &self.peers[index];
-        let loss = peer.reported_loss?;
-        let (mut sent, mut missing, mut codec) = (0, 0, None);
-        for reference in &peer.subscriptions {
-            let Some(track) = self.tracks.get(reference.track) else { continue };
-            let subscriber = track
-                .subscribers
-                .iter()
-                .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == reference.ssrc);
-            let Some(subscriber) = subscriber else { continue };
-            let snapshot = subscriber.subscription.snapshot();
-            sent += snapshot.packets;
-            codec = codec.or(track.sources.first().map(|source| source.codec));
-            missing = missing.max(u8::from(subscriber.congested));
+    /// What the peer receives, by its own report blocks: the loss of each stream weighs as much as was sent of it.
+    pub(super) fn received_window(&mut self, index: usize) -> Option<StreamWindow> {
+        let (mut expected, mut lost, mut layers_missing, mut codec) = (0, 0.0, 0, None);
+        for reference in &self.peers[index].subscriptions {
+            let Some(track) = self.tracks.get_mut(reference.track) else { continue };
+            let carried = track.sources.first().map(|source| source.codec);
+            let Some(subscriber) = track.subscriber_mut(index, reference.ssrc) else { continue };
+            layers_missing = layers_missing.max(u8::from(subscriber.congested));
+            let packets = subscriber.subscription.snapshot().packets;
+            let sent = packets.saturating_sub(std::mem::replace(&mut subscriber.judged_packets, packets));
+            let Some(loss) = subscriber.reported_loss else { continue };
+            expected += sent;
+            lost += sent as f64 * f64::from(loss);
+            codec = codec.or(carried);
         }
-        let expected = sent.saturating_sub(self.peers[index].judged_packets);
-        self.peers[index].judged_packets = sent;
+        if expected == 0 && layers_missing == 0 {
+            // Nothing was to be sent: silence is no loss.
+            return None;
+        }
         let rtt = self.links[index].as_ref().and_then(PeerLink::rtt).unwrap_or_default();
         Some(StreamWindow {
             codec: codec?,
             expected,
-            lost: (expected as f64 * f64::from(loss)) as u64,
+            lost: lost as u64,
             jitter: Duration::ZERO,
             rtt,
-            layers_missing: missing,
+            layers_missing,
             muted: false,
         })
     }

@@ -7,10 +7,15 @@ use crate::command::{MediaCommand, MediaEvent, PeerEnd, Preference};
 use crate::id::{PeerId, RoomKey, TrackKey};
 use crate::transport::{Transport, TransportConfig};
 use crate::worker::arena::SendArena;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
-/// Tracks that one peer may have preferences for before it subscribes them.
-const PREFERENCES_MAX: usize = 4096;
+/// Tracks that one peer may have preferences for, also before it subscribes them. Beyond it the oldest of a track that
+/// is gone gives way; a peer that prefers so many living ones gets the default for more.
+pub(super) const PREFERENCES_MAX: usize = 4096;
+/// Tracks that one peer may have muted, also before it publishes them; beyond it the same, and more are muted only for as
+/// long as the peer's tracks stay as they are.
+pub(super) const MUTED_MAX: usize = 1024;
 
 /// The names under which checks find a transport.
 pub(super) fn ufrags(transport: &Transport) -> Vec<Box<[u8]>> {
@@ -48,9 +53,7 @@ impl WorkerCore {
                 core.set_muted(index, track, muted);
             }),
             MediaCommand::SendData { peers, channel, payload } => {
-                for peer in peers {
-                    self.send_data(now, peer, channel, &payload, arena);
-                }
+                self.queue_data(peers, channel, payload);
             }
             MediaCommand::ClosePeer { peer } => self.close_peer(peer, arena),
             MediaCommand::ExportPeer { peer, reply } => {
@@ -131,20 +134,11 @@ impl WorkerCore {
     }
 
     fn set_receivers(&mut self, now: Instant, index: usize, extensions: ExtensionIds, sections: Vec<ReceiveSection>) {
-        let ended: Vec<usize> = self
-            .tracks
-            .iter()
-            .filter(|(_, track)| {
-                track.publisher == Some(index) && !sections.iter().any(|section| section.track == track.key)
-            })
-            .map(|(track, _)| track)
-            .collect();
+        let named: BTreeSet<TrackKey> = sections.iter().map(|section| section.track).collect();
+        let published = self.peers[index].published.iter().copied();
+        let ended: Vec<usize> = published.filter(|track| !named.contains(&self.tracks[*track].key)).collect();
         for section in &sections {
-            let track = self.track_index(section.track, section.kind);
-            let muted = self.peers[index].muted.contains(&section.track);
-            let entry = &mut self.tracks[track];
-            entry.publisher = Some(index);
-            entry.set_muted(muted);
+            self.publish(index, section.track, section.kind);
         }
         self.peers[index].ingress.configure(now, extensions, sections);
         for track in ended {
@@ -158,15 +152,18 @@ impl WorkerCore {
     }
 
     fn set_preference(&mut self, now: Instant, index: usize, track: TrackKey, preference: Preference) {
-        let peer = &mut self.peers[index];
-        if peer.preferences.len() >= PREFERENCES_MAX && !peer.preferences.contains_key(&track) {
-            return;
+        let preferences = &mut self.peers[index].preferences;
+        if preferences.len() >= PREFERENCES_MAX && !preferences.contains_key(&track) {
+            // Keys count up: the first is the oldest.
+            let gone = preferences.keys().find(|key| !self.track_by_key.contains_key(key)).copied();
+            let Some(gone) = gone else { return };
+            preferences.remove(&gone);
         }
-        peer.preferences.insert(track, preference);
+        preferences.insert(track, preference);
         if let Some(&track) = self.track_by_key.get(&track)
             && let Some(entry) = self.tracks.get_mut(track)
         {
-            for subscriber in entry.subscribers.iter_mut().filter(|subscriber| subscriber.peer == index) {
+            for subscriber in entry.subscribers_of(index) {
                 subscriber.preference = preference;
             }
         }
@@ -174,10 +171,16 @@ impl WorkerCore {
     }
 
     fn set_muted(&mut self, index: usize, key: TrackKey, muted: bool) {
-        let peer = &mut self.peers[index];
-        peer.muted.retain(|track| *track != key);
-        if muted {
-            peer.muted.push(key);
+        let known = &mut self.peers[index].muted;
+        known.retain(|track| *track != key);
+        if muted
+            && known.len() >= MUTED_MAX
+            && let Some(gone) = known.iter().position(|track| !self.track_by_key.contains_key(track))
+        {
+            known.remove(gone);
+        }
+        if muted && known.len() < MUTED_MAX {
+            known.push(key);
         }
         if let Some(&track) = self.track_by_key.get(&key)
             && let Some(entry) = self.tracks.get_mut(track).filter(|entry| entry.publisher == Some(index))
@@ -186,7 +189,15 @@ impl WorkerCore {
         }
     }
 
-    fn send_data(&mut self, now: Instant, peer: PeerId, channel: Channel, payload: &[u8], arena: &mut SendArena) {
+    /// Sends one message to one peer, if it is still there.
+    pub(super) fn send_data(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        channel: Channel,
+        payload: &[u8],
+        arena: &mut SendArena,
+    ) {
         let Some(&index) = self.by_id.get(&peer) else { return };
         if self.peers[index].transport.send_data(now, channel, payload).is_err() {
             self.counters.data_dropped += 1;

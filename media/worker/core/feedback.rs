@@ -8,6 +8,24 @@ use std::time::Instant;
 
 /// NACKed sequence numbers answered of one RTCP datagram; the rest waits for the repeat.
 const NACKS_PER_DATAGRAM_MAX: usize = 512;
+/// Transport feedback packets heeded of one RTCP datagram; clients send one, the rest is ignored.
+const FEEDBACKS_PER_DATAGRAM_MAX: usize = 8;
+/// Report blocks heeded of one RTCP datagram; the rest is ignored and comes again with the next report.
+const BLOCKS_PER_DATAGRAM_MAX: usize = 64;
+
+/// What one RTCP datagram may still ask for.
+struct Allowance {
+    nacks: usize,
+    feedbacks: usize,
+    blocks: usize,
+}
+
+/// Takes one of what is left; `false` if nothing is.
+fn take_one(left: &mut usize) -> bool {
+    let rest = left.checked_sub(1);
+    *left = rest.unwrap_or(0);
+    rest.is_some()
+}
 
 impl WorkerCore {
     /// Opens one SRTCP compound packet and acts on it.
@@ -17,29 +35,48 @@ impl WorkerCore {
             return;
         };
         let compound = &datagram[..length];
-        let visited = rtcp::visit(compound, |item| self.handle_rtcp_item(now, index, item, arena));
+        let mut allowance = Allowance {
+            nacks: NACKS_PER_DATAGRAM_MAX,
+            feedbacks: FEEDBACKS_PER_DATAGRAM_MAX,
+            blocks: BLOCKS_PER_DATAGRAM_MAX,
+        };
+        let visited = rtcp::visit(compound, |item| self.handle_rtcp_item(now, index, item, &mut allowance, arena));
         if visited.is_err() {
             self.counters.datagrams_refused += 1;
         }
         arena.flush_if_full();
     }
 
-    fn handle_rtcp_item(&mut self, now: Instant, index: usize, item: RtcpItem<'_>, arena: &mut SendArena) {
+    fn handle_rtcp_item(
+        &mut self,
+        now: Instant,
+        index: usize,
+        item: RtcpItem<'_>,
+        allowance: &mut Allowance,
+        arena: &mut SendArena,
+    ) {
         match item {
             RtcpItem::SenderReport { ssrc, ntp, rtp, .. } => self.handle_sender_report(now, index, ssrc, ntp, rtp),
             RtcpItem::Bye { ssrc } => self.peers[index].ingress.handle_bye(ssrc),
             RtcpItem::Nack { media_ssrc, lost } => {
                 if let Some(subscription) = self.subscription(index, media_ssrc) {
-                    for sequence in lost.take(NACKS_PER_DATAGRAM_MAX) {
+                    for sequence in lost.take(allowance.nacks) {
+                        allowance.nacks -= 1;
                         self.retransmit(now, index, subscription, sequence, arena);
                     }
                 }
             }
             RtcpItem::Pli { media_ssrc } => self.key_frame_asked(now, index, media_ssrc),
             RtcpItem::Fir { ssrc, .. } => self.key_frame_asked(now, index, ssrc),
-            RtcpItem::ReportBlock { block, .. } => self.handle_report_block(now, index, &block),
+            RtcpItem::ReportBlock { block, .. } => {
+                if take_one(&mut allowance.blocks) {
+                    self.handle_report_block(now, index, &block);
+                }
+            }
             RtcpItem::TransportFeedback(feedback) => {
-                if let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) {
+                if take_one(&mut allowance.feedbacks)
+                    && let Some(link) = self.links.get_mut(index).and_then(Option::as_mut)
+                {
                     link.bwe.on_feedback(feedback.statuses(), now);
                 }
             }
@@ -61,21 +98,19 @@ impl WorkerCore {
         }
     }
 
+    /// Blocks about RTX are ignored: it is sent in bursts, and what is lost of it says little about the media.
     fn handle_report_block(&mut self, now: Instant, index: usize, block: &ReportBlock) {
-        let Some(subscription) = self.subscription(index, block.ssrc) else { return };
+        let subscription = self.subscription(index, block.ssrc).filter(|one| one.ssrc == block.ssrc);
+        let Some(subscription) = subscription else { return };
         let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) else { return };
-        let reported = self.tracks[subscription.track]
-            .subscribers
-            .iter_mut()
-            .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == subscription.ssrc)
-            .map(|subscriber| subscriber.subscription.handle_report_block(now, block));
-        let Some(reported) = reported else { return };
+        let Some(subscriber) = self.tracks[subscription.track].subscriber_mut(index, subscription.ssrc) else { return };
+        let reported = subscriber.subscription.handle_report_block(now, block);
+        subscriber.reported_loss = Some(reported.loss);
         if let Some(rtt) = reported.rtt {
             link.set_rtt(rtt);
             self.peers[index].ingress.observe_rtt(rtt);
         }
         link.bwe.on_report_loss(f64::from(reported.loss), now);
-        self.peers[index].reported_loss = Some(reported.loss);
     }
 
     fn subscription(&self, index: usize, ssrc: u32) -> Option<SubscriptionRef> {
@@ -97,13 +132,8 @@ impl WorkerCore {
     ) {
         let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) else { return };
         let track = &mut self.tracks[subscription.track];
-        let (sources, subscribers) = (&track.sources, &mut track.subscribers);
-        let Some(subscriber) = subscribers
-            .iter_mut()
-            .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == subscription.ssrc)
-        else {
-            return;
-        };
+        let Ok(place) = track.place_of(index, subscription.ssrc) else { return };
+        let (sources, subscriber) = (&track.sources, &mut track.subscribers[place]);
         let codec = subscriber.codec;
         let history = |layer: u8, source_sequence: u64| {
             sources
@@ -119,9 +149,7 @@ impl WorkerCore {
     fn key_frame_asked(&mut self, now: Instant, index: usize, ssrc: u32) {
         let Some(subscription) = self.subscription(index, ssrc) else { return };
         let layer = self.tracks[subscription.track]
-            .subscribers
-            .iter()
-            .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == subscription.ssrc)
+            .subscriber(index, subscription.ssrc)
             .and_then(|subscriber| subscriber.subscription.snapshot().layer);
         if let Some(layer) = layer {
             self.request_layers(now, subscription.track, 1 << u32::from(layer).min(31));

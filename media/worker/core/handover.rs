@@ -2,7 +2,7 @@
 //! same ICE credentials, keys, SSRCs and numbering (handover.md §5).
 
 use super::peer::Peer;
-use super::track::{Source, Subscriber};
+use super::track::Source;
 use super::{PeerLink, WorkerCore, allocate::SourceRate};
 use crate::codec::{Codec, ExtensionIds, IceCredentials, SendSection};
 use crate::command::{MediaEvent, PeerEnd, Preference};
@@ -67,6 +67,8 @@ impl WorkerCore {
     /// Takes a peer out of this worker. From here on nothing is sealed for it any more: the peer is forgotten before
     /// the state leaves this function. A peer that is just connecting cannot be moved; it ends.
     pub(super) fn export_peer(&mut self, now: Instant, id: PeerId, arena: &mut SendArena) -> Option<Vec<u8>> {
+        self.by_id.get(&id)?;
+        self.send_queued_data(now, id, arena);
         let index = *self.by_id.get(&id)?;
         self.forward_now(now, arena);
         let Some(state) = self.peer_state(now, index, arena) else {
@@ -96,9 +98,7 @@ impl WorkerCore {
         };
         let subscriptions = peer.subscriptions.iter().filter_map(|reference| {
             let track = self.tracks.get(reference.track)?;
-            let subscribers = track.subscribers.iter();
-            let mut own = subscribers.filter(|one| one.peer == index && one.subscription.ssrc() == reference.ssrc);
-            Some(own.next()?.subscription.export())
+            Some(track.subscriber(index, reference.ssrc)?.subscription.export())
         });
         Some(PeerState {
             version: VERSION,
@@ -264,11 +264,7 @@ impl WorkerCore {
 
     fn adopt_receivers(&mut self, index: usize) {
         for section in self.peers[index].ingress.sections().to_vec() {
-            let track = self.track_index(section.track, section.kind);
-            let muted = self.peers[index].muted.contains(&section.track);
-            let entry = &mut self.tracks[track];
-            entry.publisher = Some(index);
-            entry.set_muted(muted);
+            self.publish(index, section.track, section.kind);
         }
     }
 
@@ -280,10 +276,7 @@ impl WorkerCore {
             let Some(section) = self.peers[index].senders.iter().find(|section| section.ssrc == ssrc) else { continue };
             let imported = Subscription::import(section, state, 0, now);
             let muted = self.tracks[reference.track].muted;
-            let subscribers = &mut self.tracks[reference.track].subscribers;
-            let subscriber = subscribers.iter_mut().find(|subscriber: &&mut Subscriber| {
-                subscriber.peer == index && subscriber.subscription.ssrc() == ssrc
-            });
+            let subscriber = self.tracks[reference.track].subscriber_mut(index, ssrc);
             match (imported, subscriber) {
                 (Ok(mut imported), Some(subscriber)) => {
                     // The track may have been muted or unmuted since the export.
@@ -292,6 +285,7 @@ impl WorkerCore {
                     } else {
                         imported.resume();
                     }
+                    subscriber.judged_packets = imported.snapshot().packets;
                     subscriber.subscription = imported;
                 }
                 // Numbering from the start would repeat indices: the subscription must not send at all.

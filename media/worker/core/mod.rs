@@ -1,9 +1,11 @@
 //! What one media worker knows and decides: pure, told the time, writing datagrams into the send arena.
 //!
-//! Driving rule: after every input call `poll_event` until empty; call `forward_due` after each received batch and
-//! `handle_timeout` no later than `poll_timeout` says.
+//! Driving rule: after every input call `poll_event` until empty; call `forward_due` after each received batch,
+//! `work` once per turn and again soon while it says that more is left, and `handle_timeout` no later than `poll_timeout`
+//! says.
 
 mod allocate;
+mod backlog;
 mod commands;
 mod departure;
 mod feedback;
@@ -64,6 +66,7 @@ struct Counters {
     retransmissions: u64,
     key_frame_requests: u64,
     data_dropped: u64,
+    handshakes_dropped: u64,
 }
 
 /// One worker's peers, tracks and subscriptions.
@@ -80,6 +83,7 @@ pub(crate) struct WorkerCore {
     rooms: BTreeMap<RoomKey, allocate::RoomAudio>,
     forwarding: forward::Forwarding,
     departures: departure::Departures,
+    backlog: backlog::Backlog,
     events: VecDeque<MediaEvent>,
     data_events: usize,
     counters: Counters,
@@ -101,6 +105,7 @@ impl WorkerCore {
             rooms: BTreeMap::new(),
             forwarding: forward::Forwarding::default(),
             departures: departure::Departures::default(),
+            backlog: backlog::Backlog::default(),
             events: VecDeque::new(),
             data_events: 0,
             counters: Counters::default(),
@@ -174,6 +179,10 @@ impl WorkerCore {
                 if heard == Some(now) && self.by_path.get(&path) != Some(&index) {
                     self.bind_path(now, index, path);
                 }
+            }
+            // A handshake costs as much as hundreds of packets: it waits for its turn.
+            DatagramClass::Dtls if !self.peers[index].transport.is_connected() => {
+                self.queue_handshake(index, path, datagram);
             }
             DatagramClass::Dtls => {
                 self.peers[index].transport.handle_dtls(now, path, datagram);

@@ -34,6 +34,8 @@ pub(super) struct Peer {
     pub(super) send_extensions: ExtensionIds,
     pub(super) senders: Vec<SendSection>,
     pub(super) subscriptions: Vec<SubscriptionRef>,
+    /// Indices of the tracks whose publisher it is.
+    pub(super) published: Vec<usize>,
     pub(super) preferences: BTreeMap<TrackKey, Preference>,
     pub(super) muted: Vec<TrackKey>,
     /// Whether congestion may pause its subscriptions, where its client said.
@@ -43,6 +45,8 @@ pub(super) struct Peer {
     /// What an import brought for the link, until there is a path to make it for.
     pub(super) imported_link: Option<LinkState>,
     pub(super) trial: Trial,
+    /// Its handshake datagrams that wait for their turn.
+    pub(super) handshakes_waiting: usize,
     /// When the tick has to visit this peer.
     pub(super) due: Instant,
     pub(super) next_report: Instant,
@@ -51,10 +55,6 @@ pub(super) struct Peer {
     /// When a moved client that still uses its old address is asked again.
     pub(super) next_take_over: Instant,
     pub(super) quality: QualityJudge,
-    /// Packets that the last judgement had counted as sent to the peer.
-    pub(super) judged_packets: u64,
-    /// Loss that the peer last reported of what we send it.
-    pub(super) reported_loss: Option<f32>,
 }
 
 impl Peer {
@@ -69,20 +69,20 @@ impl Peer {
             send_extensions: ExtensionIds::default(),
             senders: Vec::new(),
             subscriptions: Vec::new(),
+            published: Vec::new(),
             preferences: BTreeMap::new(),
             muted: Vec::new(),
             allow_pause: None,
             spent_ssrcs: BTreeSet::new(),
             imported_link: None,
             trial: Trial::default(),
+            handshakes_waiting: 0,
             due: now,
             next_report: now,
             next_allocation: now,
             next_quality: now,
             next_take_over: now,
             quality: QualityJudge::new(now),
-            judged_packets: 0,
-            reported_loss: None,
         }
     }
 
@@ -109,9 +109,7 @@ impl WorkerCore {
         for subscription in &peer.subscriptions {
             self.remove_subscriber(subscription.track, index, subscription.ssrc);
         }
-        let published: Vec<usize> =
-            self.tracks.iter().filter(|(_, track)| track.publisher == Some(index)).map(|(track, _)| track).collect();
-        for track in published {
+        for track in peer.published {
             self.end_published(track);
         }
         self.forget_room_if_empty(peer.room);

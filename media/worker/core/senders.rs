@@ -66,10 +66,7 @@ impl WorkerCore {
         let preference = self.peers[index].preferences.get(&section.track).copied().unwrap_or_default();
         let entry = &mut self.tracks[track];
         let codec = entry.codec_for(section);
-        let known = entry
-            .subscribers
-            .iter_mut()
-            .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == section.ssrc);
+        let known = entry.subscriber_mut(index, section.ssrc);
         let peer = &mut self.peers[index];
         if let Some(subscriber) = known {
             let before = subscriber.subscription.rtx_ssrc();
@@ -92,7 +89,7 @@ impl WorkerCore {
         if entry.muted {
             subscription.pause();
         }
-        entry.subscribers.push(Subscriber { peer: index, codec, preference, subscription, congested: false });
+        entry.add_subscriber(Subscriber::new(index, codec, preference, subscription));
         self.peers[index].subscriptions.push(SubscriptionRef { track, ssrc: section.ssrc, rtx_ssrc: section.rtx_ssrc });
     }
 

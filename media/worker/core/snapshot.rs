@@ -16,7 +16,9 @@ impl WorkerCore {
             packets_forwarded: self.counters.packets_forwarded,
             retransmissions: self.counters.retransmissions,
             key_frame_requests: self.counters.key_frame_requests,
-            datagrams_refused: self.counters.datagrams_refused + arena.counters().refused,
+            datagrams_refused: self.counters.datagrams_refused
+                + self.counters.handshakes_dropped
+                + arena.counters().refused,
             peer_details: self.peers.iter().map(|(index, _)| self.peer_snapshot(index)).collect(),
         }
     }
@@ -26,11 +28,7 @@ impl WorkerCore {
         let link = self.links[index].as_ref();
         let subscriptions = peer.subscriptions.iter().filter_map(|reference| {
             let track = self.tracks.get(reference.track)?;
-            let subscriber = track
-                .subscribers
-                .iter()
-                .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == reference.ssrc)?;
-            Some(subscriber.subscription.snapshot())
+            Some(track.subscriber(index, reference.ssrc)?.subscription.snapshot())
         });
         PeerSnapshot {
             peer: peer.id,

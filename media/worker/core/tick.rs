@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a subscriber's layers are chosen anew.
 const ALLOCATION_INTERVAL: Duration = Duration::from_millis(200);
+/// How often a peer that is not connected is visited; its own timers may ask for more.
+const UNCONNECTED_INTERVAL: Duration = Duration::from_secs(1);
 /// LiveKit's interval of connection quality.
 const QUALITY_INTERVAL: Duration = Duration::from_secs(5);
 /// Compounds that ingress may send in one tick; it stays due for the rest.
@@ -46,7 +48,8 @@ impl WorkerCore {
             self.tick_connected(now, ntp, index, arena);
         }
         let peer = &mut self.peers[index];
-        let mut due = peer.next_allocation.max(now + TICK);
+        let connected = peer.transport.is_connected();
+        let mut due = if connected { peer.next_allocation.max(now + TICK) } else { now + UNCONNECTED_INTERVAL };
         for part in [peer.transport.poll_timeout(), peer.ingress.poll_timeout()].into_iter().flatten() {
             due = due.min(part);
         }
@@ -92,13 +95,8 @@ impl WorkerCore {
         for batch in references.chunks(REPORTS_PER_COMPOUND) {
             rtcp.clear();
             for reference in batch {
-                let subscriber = self.tracks.get_mut(reference.track).and_then(|track| {
-                    track
-                        .subscribers
-                        .iter_mut()
-                        .find(|subscriber| subscriber.peer == index && subscriber.subscription.ssrc() == reference.ssrc)
-                });
-                if let Some(subscriber) = subscriber {
+                let track = self.tracks.get_mut(reference.track);
+                if let Some(subscriber) = track.and_then(|track| track.subscriber_mut(index, reference.ssrc)) {
                     subscriber.subscription.sender_report(now, ntp, &mut rtcp);
                 }
             }

@@ -25,6 +25,17 @@ pub(super) struct Subscriber {
     pub(super) subscription: Subscription,
     /// Congestion has paused it.
     pub(super) congested: bool,
+    /// Share of its packets that the subscriber last reported as lost, 0.0 to 1.0.
+    pub(super) reported_loss: Option<f32>,
+    /// Packets that the last judgement of the subscriber had counted as sent.
+    pub(super) judged_packets: u64,
+}
+
+impl Subscriber {
+    /// A subscription of which nothing has been sent yet.
+    pub(super) fn new(peer: usize, codec: Option<Codec>, preference: Preference, subscription: Subscription) -> Self {
+        Self { peer, codec, preference, subscription, congested: false, reported_loss: None, judged_packets: 0 }
+    }
 }
 
 /// One published track. It exists as long as somebody publishes or subscribes it.
@@ -34,13 +45,43 @@ pub(super) struct Track {
     pub(super) publisher: Option<usize>,
     pub(super) muted: bool,
     pub(super) sources: Vec<Source>,
-    /// Egress records of all subscribers, walked for every packet.
+    /// Egress records of all subscribers, walked for every packet; sorted by peer and SSRC.
     pub(super) subscribers: Vec<Subscriber>,
     /// Packets that wait to be forwarded: (source index, sequence).
     pub(super) pending: Vec<(u8, u64)>,
 }
 
 impl Track {
+    /// Where a subscription is among the subscribers, or where it would have to be.
+    pub(super) fn place_of(&self, peer: usize, ssrc: u32) -> Result<usize, usize> {
+        self.subscribers.binary_search_by_key(&(peer, ssrc), |one| (one.peer, one.subscription.ssrc()))
+    }
+
+    /// One peer's subscription.
+    pub(super) fn subscriber(&self, peer: usize, ssrc: u32) -> Option<&Subscriber> {
+        self.place_of(peer, ssrc).ok().and_then(|place| self.subscribers.get(place))
+    }
+
+    /// One peer's subscription, to change it.
+    pub(super) fn subscriber_mut(&mut self, peer: usize, ssrc: u32) -> Option<&mut Subscriber> {
+        self.place_of(peer, ssrc).ok().and_then(|place| self.subscribers.get_mut(place))
+    }
+
+    /// Every subscription of one peer.
+    pub(super) fn subscribers_of(&mut self, peer: usize) -> &mut [Subscriber] {
+        let first = self.subscribers.partition_point(|one| one.peer < peer);
+        let count = self.subscribers[first..].partition_point(|one| one.peer == peer);
+        &mut self.subscribers[first..first + count]
+    }
+
+    /// Files a subscription, in the place of one with the same peer and SSRC.
+    pub(super) fn add_subscriber(&mut self, subscriber: Subscriber) {
+        match self.place_of(subscriber.peer, subscriber.subscription.ssrc()) {
+            Ok(place) => self.subscribers[place] = subscriber,
+            Err(place) => self.subscribers.insert(place, subscriber),
+        }
+    }
+
     /// The codec for a subscriber: the first of its payloads that the track carries.
     pub(super) fn codec_for(&self, section: &SendSection) -> Option<Codec> {
         match self.kind {
@@ -96,10 +137,33 @@ impl WorkerCore {
         index
     }
 
+    /// A peer publishes the track from here on.
+    pub(super) fn publish(&mut self, index: usize, key: TrackKey, kind: Kind) {
+        let track = self.track_index(key, kind);
+        let muted = self.peers[index].muted.contains(&key);
+        let entry = &mut self.tracks[track];
+        let before = entry.publisher.replace(index);
+        entry.set_muted(muted);
+        if before == Some(index) {
+            return;
+        }
+        self.withdraw(before, track);
+        self.peers[index].published.push(track);
+    }
+
+    /// Takes a track off the list of its publisher, if that is still there.
+    fn withdraw(&mut self, publisher: Option<usize>, track: usize) {
+        if let Some(peer) = publisher.and_then(|publisher| self.peers.get_mut(publisher)) {
+            peer.published.retain(|published| *published != track);
+        }
+    }
+
     /// Takes a subscription off a track.
     pub(super) fn remove_subscriber(&mut self, track: usize, peer: usize, ssrc: u32) {
-        if let Some(entry) = self.tracks.get_mut(track) {
-            entry.subscribers.retain(|subscriber| subscriber.peer != peer || subscriber.subscription.ssrc() != ssrc);
+        if let Some(entry) = self.tracks.get_mut(track)
+            && let Ok(place) = entry.place_of(peer, ssrc)
+        {
+            entry.subscribers.remove(place);
         }
         self.forget_track_if_unused(track);
     }
@@ -107,10 +171,11 @@ impl WorkerCore {
     /// The publisher is gone or no longer names the track.
     pub(super) fn end_published(&mut self, track: usize) {
         if let Some(entry) = self.tracks.get_mut(track) {
-            entry.publisher = None;
+            let publisher = entry.publisher.take();
             entry.sources.clear();
             entry.pending.clear();
             let key = entry.key;
+            self.withdraw(publisher, track);
             self.forget_meter(key);
         }
         self.forget_track_if_unused(track);

@@ -6,6 +6,7 @@ mod handover;
 mod hostile;
 mod layers;
 mod lifecycle;
+mod load;
 mod loss;
 mod media;
 mod observer;

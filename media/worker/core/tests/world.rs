@@ -378,6 +378,7 @@ impl World {
         for index in 0..self.nodes.len() {
             let Node { core, arena } = &mut self.nodes[index];
             core.forward_due(now, arena);
+            core.work(now, arena);
             if core.poll_timeout().is_some_and(|at| at <= now) {
                 core.handle_timeout(now, ntp, arena);
             }
