@@ -57,7 +57,7 @@ impl RoomsConfig {
             ping_timeout_s: 5,
             reconnect_grace_s: 20,
             dynacast_pause_delay: Duration::from_secs(5),
-            ice_lite: true,
+            ice_lite: false,
             node: NodeIdentity::default(),
             ice_servers: Vec::new(),
             token_signer,

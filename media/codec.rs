@@ -164,12 +164,19 @@ pub struct SendSection {
 }
 
 /// Local or remote ICE user name fragment and password (RFC 8445 §5.3).
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct IceCredentials {
     /// User name fragment.
     pub ufrag: String,
     /// Password.
     pub pwd: String,
+}
+
+/// Without the password, which lets anyone take part in the peer's checks.
+impl std::fmt::Debug for IceCredentials {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("IceCredentials").field("ufrag", &self.ufrag).finish_non_exhaustive()
+    }
 }
 
 /// The `a=setup` role that the remote side takes (RFC 4145, RFC 5763 §5).
@@ -234,5 +241,16 @@ impl Channel {
     #[must_use]
     pub fn from_label(label: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|channel| channel.label() == label)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_keeps_the_ice_password() {
+        let ice = IceCredentials { ufrag: "user".into(), pwd: "hidden".into() };
+        assert_eq!(format!("{ice:?}"), "IceCredentials { ufrag: \"user\", .. }");
     }
 }

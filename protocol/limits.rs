@@ -22,10 +22,6 @@ const _: () = assert!(JOIN_REQUEST_BYTES_MAX <= SIGNAL_FRAME_BYTES_MAX);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Published tracks on this node; beyond it publishing is refused.
-    pub num_tracks: i32,
-    /// Bytes per second through this node; beyond it joins are refused.
-    pub bytes_per_sec: f32,
     /// Video subscriptions of one participant.
     pub subscription_limit_video: i32,
     /// Audio subscriptions of one participant.
@@ -49,8 +45,6 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            num_tracks: 0,
-            bytes_per_sec: 0.0,
             subscription_limit_video: 0,
             subscription_limit_audio: 0,
             max_metadata_size: 512 * 1024,

@@ -64,7 +64,7 @@ pub(crate) struct Serve {
     /// HTTP and WebSocket port.
     #[arg(long)]
     pub(crate) port: Option<u16>,
-    /// Address to listen on; may be repeated.
+    /// Address that HTTP listens on (with --dev media too); may be repeated.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) bind: Vec<String>,
     /// API keys as "key: secret" lines (or LIVEKIT_KEYS).

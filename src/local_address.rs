@@ -14,15 +14,8 @@ pub(crate) struct LocalAddresses<'a> {
 }
 
 impl LocalAddresses<'_> {
-    /// Lists usable addresses; loopback ones where nothing else is left.
-    pub(crate) fn list(&self) -> Vec<IpAddr> {
-        let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-        let all: Vec<(String, IpAddr)> =
-            interfaces.into_iter().map(|interface| (interface.name.clone(), interface.ip())).collect();
-        self.choose(&all)
-    }
-
-    fn choose(&self, all: &[(String, IpAddr)]) -> Vec<IpAddr> {
+    /// Usable addresses among `all`, by interface; loopback ones where nothing else is left.
+    pub(crate) fn choose(&self, all: &[(String, IpAddr)]) -> Vec<IpAddr> {
         let wanted: Vec<IpAddr> = all
             .iter()
             .filter(|(name, address)| {
@@ -34,6 +27,12 @@ impl LocalAddresses<'_> {
         let outside: Vec<IpAddr> = wanted.iter().copied().filter(|address| !address.is_loopback()).collect();
         if self.loopback || outside.is_empty() { wanted } else { outside }
     }
+}
+
+/// Every address of this machine with the name of its interface.
+pub(crate) fn machine_addresses() -> Vec<(String, IpAddr)> {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    interfaces.into_iter().map(|interface| (interface.name.clone(), interface.ip())).collect()
 }
 
 fn passes(filter: &Filter, matches: impl Fn(&str) -> bool) -> bool {

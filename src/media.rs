@@ -1,17 +1,23 @@
 //! From the configuration to the media plane.
 
-use crate::config::{Config, Filter, PliThrottle, PortRange};
-use crate::local_address::LocalAddresses;
+use crate::config::{Config, Filter, PortRange};
+use crate::local_address::{LocalAddresses, machine_addresses};
+use futures_util::future::join_all;
 use starling_media::command::MediaEvent;
 use starling_media::worker::{self, MediaPlane, MediaStartError};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// How long the start waits for the addresses of STUN servers.
+const RESOLVE_TIME: Duration = Duration::from_secs(3);
 
 /// Everything of the configuration that media workers need.
 #[derive(Clone, Debug)]
 pub struct MediaConfig {
-    /// Addresses to bind; empty = all.
-    pub bind_addresses: Vec<IpAddr>,
+    /// In development mode the addresses that media keeps to, those of HTTP; empty = loopback.
+    pub development_addresses: Option<Vec<IpAddr>>,
     /// UDP ports: one shared by all workers, or a range of which each takes one; 0 = chosen by the system.
     pub udp_ports: PortRange,
     /// ICE-TCP port; `None` = off.
@@ -30,18 +36,10 @@ pub struct MediaConfig {
     pub loopback_candidate: bool,
     /// Worker threads.
     pub workers: usize,
-    /// Packets kept per video layer.
-    pub packet_buffer_size_video: usize,
-    /// Packets kept per audio track.
-    pub packet_buffer_size_audio: usize,
-    /// Least time between key-frame requests.
-    pub pli_throttle: PliThrottle,
     /// Lower layers before a thin link breaks.
     pub congestion_control: bool,
     /// Pause videos that do not fit.
     pub allow_pause: bool,
-    /// Speaker detection.
-    pub audio: crate::config::Audio,
     /// Take commands that break things on purpose.
     pub test_switches: bool,
 }
@@ -53,7 +51,9 @@ impl MediaConfig {
         let rtc = &config.rtc;
         let workers = if rtc.workers == 0 { cores } else { usize::from(rtc.workers) };
         Self {
-            bind_addresses: config.bind_addresses.iter().filter_map(|address| address.parse().ok()).collect(),
+            development_addresses: config
+                .development
+                .then(|| config.bind_addresses.iter().filter_map(|address| address.parse().ok()).collect()),
             udp_ports: rtc.udp_ports(),
             tcp_port: match (rtc.allow_tcp_fallback, config.any_tcp_port, rtc.tcp_port) {
                 (false, ..) | (true, false, 0) => None,
@@ -67,12 +67,8 @@ impl MediaConfig {
             ips: rtc.ips.clone(),
             loopback_candidate: rtc.enable_loopback_candidate || config.development,
             workers: workers.clamp(1, 62),
-            packet_buffer_size_video: rtc.packet_buffer_size_video.into(),
-            packet_buffer_size_audio: rtc.packet_buffer_size_audio.into(),
-            pli_throttle: rtc.pli_throttle.clone(),
             congestion_control: rtc.congestion_control.enabled,
             allow_pause: rtc.congestion_control.allow_pause,
-            audio: config.audio.clone(),
             test_switches: config.test_switches,
         }
     }
@@ -85,18 +81,37 @@ impl MediaConfig {
         (self.udp_ports.first..=self.udp_ports.last).take(self.workers).collect()
     }
 
-    /// Addresses to bind: those configured, or every usable one of this machine.
-    fn bind_addresses(&self) -> Vec<IpAddr> {
-        if !self.bind_addresses.is_empty() && self.bind_addresses.iter().all(|address| !address.is_unspecified()) {
-            return self.bind_addresses.clone();
+    /// Addresses to bind among the named ones of this machine: LiveKit's `bind_addresses` are HTTP's alone, so media
+    /// goes by `rtc.node_ip`, `rtc.interfaces` and `rtc.ips`, but for development mode.
+    fn bind_addresses(&self, machine: &[(String, IpAddr)]) -> Vec<IpAddr> {
+        match &self.development_addresses {
+            Some(named) if named.is_empty() => return loopback(machine),
+            Some(named) if !named.iter().any(IpAddr::is_unspecified) => return named.clone(),
+            _ => {}
         }
         match self.node_ip {
             Some(IpAddr::V4(_)) => return vec![Ipv4Addr::UNSPECIFIED.into()],
             Some(IpAddr::V6(_)) => return vec![Ipv6Addr::UNSPECIFIED.into()],
             None => {}
         }
-        LocalAddresses { interfaces: &self.interfaces, ips: &self.ips, loopback: self.loopback_candidate }.list()
+        let choice = LocalAddresses { interfaces: &self.interfaces, ips: &self.ips, loopback: self.loopback_candidate };
+        choice.choose(machine)
     }
+
+    /// Addresses told to clients in place of the bound ones; sockets that keep to loopback are reached nowhere else.
+    fn advertised(&self) -> Vec<IpAddr> {
+        match &self.development_addresses {
+            Some(named) if named.is_empty() => Vec::new(),
+            _ => self.node_ip.into_iter().collect(),
+        }
+    }
+}
+
+/// The loopback addresses that this machine has; IPv6 may be switched off.
+fn loopback(machine: &[(String, IpAddr)]) -> Vec<IpAddr> {
+    let v6 = IpAddr::from(Ipv6Addr::LOCALHOST);
+    let has_v6 = machine.iter().any(|(_, address)| *address == v6);
+    [Ipv4Addr::LOCALHOST.into()].into_iter().chain(has_v6.then_some(v6)).collect()
 }
 
 /// The running media plane and what it tells. Its workers end when every clone of the plane is dropped.
@@ -115,10 +130,10 @@ pub struct Media {
 pub async fn start(config: &MediaConfig) -> Result<Media, MediaStartError> {
     let stun_servers = if config.use_external_ip { resolve(&config.stun_servers).await } else { Vec::new() };
     let settings = worker::MediaConfig {
-        bind: config.bind_addresses(),
+        bind: config.bind_addresses(&machine_addresses()),
         udp_ports: config.worker_ports(),
         tcp_port: config.tcp_port,
-        advertised: config.node_ip.into_iter().collect(),
+        advertised: config.advertised(),
         stun_servers,
         allow_pause: config.allow_pause,
         congestion_control: config.congestion_control,
@@ -129,14 +144,70 @@ pub async fn start(config: &MediaConfig) -> Result<Media, MediaStartError> {
     Ok(Media { plane, events })
 }
 
-/// Addresses of `host:port` texts; one that does not resolve is left out with a warning.
+/// Addresses of `host:port` texts; one that does not resolve in time is left out with a warning.
 async fn resolve(servers: &[String]) -> Vec<SocketAddr> {
+    let look_ups = servers.iter().map(|server| timeout(RESOLVE_TIME, tokio::net::lookup_host(server)));
     let mut addresses = Vec::new();
-    for server in servers {
-        match tokio::net::lookup_host(server).await {
-            Ok(found) => addresses.extend(found),
-            Err(error) => tracing::warn!(%server, %error, "STUN server does not resolve"),
+    for (server, found) in servers.iter().zip(join_all(look_ups).await) {
+        match found {
+            Ok(Ok(found)) => addresses.extend(found),
+            Ok(Err(error)) => tracing::warn!(%server, %error, "STUN server does not resolve"),
+            Err(_) => tracing::warn!(%server, limit = ?RESOLVE_TIME, "STUN server does not resolve in time"),
         }
     }
     addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound(change: impl FnOnce(&mut Config)) -> (Vec<String>, Vec<IpAddr>) {
+        let machine = [("lo", "127.0.0.1"), ("lo", "::1"), ("eth0", "10.1.2.3"), ("docker0", "172.17.0.1")]
+            .map(|(name, address)| (name.to_owned(), address.parse().unwrap()));
+        let mut config = Config::default();
+        change(&mut config);
+        let media = MediaConfig::new(&config, 1);
+        (media.bind_addresses(&machine).iter().map(ToString::to_string).collect(), media.advertised())
+    }
+
+    #[test]
+    fn addresses_of_http_are_none_of_medias_business() {
+        let (addresses, _) = bound(|config| config.bind_addresses = vec!["127.0.0.1".into()]);
+        assert_eq!(addresses, ["10.1.2.3", "172.17.0.1"]);
+        let (addresses, _) = bound(|config| {
+            config.bind_addresses = vec!["172.17.0.1".into()];
+            config.rtc.interfaces.includes = vec!["eth0".into()];
+        });
+        assert_eq!(addresses, ["10.1.2.3"]);
+    }
+
+    #[test]
+    fn a_node_ip_is_told_and_every_address_of_its_family_bound() {
+        let (addresses, told) = bound(|config| config.rtc.node_ip = "192.0.2.7".into());
+        assert_eq!((addresses, told), (vec!["0.0.0.0".to_owned()], vec![IpAddr::from([192, 0, 2, 7])]));
+    }
+
+    #[test]
+    fn development_mode_keeps_media_on_loopback() {
+        let (addresses, told) = bound(|config| {
+            config.development = true;
+            config.rtc.node_ip = "192.0.2.7".into();
+        });
+        assert_eq!((addresses, told), (vec!["127.0.0.1".to_owned(), "::1".to_owned()], Vec::new()));
+        assert_eq!(loopback(&[]), [IpAddr::from(Ipv4Addr::LOCALHOST)]);
+    }
+
+    #[test]
+    fn development_mode_goes_where_bind_says() {
+        let bind = |address: &str| {
+            bound(|config| {
+                config.development = true;
+                config.bind_addresses = vec![address.into()];
+            })
+            .0
+        };
+        assert_eq!(bind("10.1.2.3"), ["10.1.2.3"]);
+        assert_eq!(bind("0.0.0.0"), ["127.0.0.1", "::1", "10.1.2.3", "172.17.0.1"]);
+    }
 }

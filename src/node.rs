@@ -232,6 +232,7 @@ mod tests {
     #[tokio::test]
     async fn a_node_listens_on_a_chosen_port_and_leaves_it_when_it_stops() {
         let mut config = config();
+        config.rtc.ips.includes = vec!["127.0.0.0/8".into()];
         config.rtc.tcp_port = 0;
         config.rtc.udp_port = crate::config::PortRange { first: 0, last: 0 };
         let node = Node::start(config).await.expect("node");

@@ -10,7 +10,7 @@ fn root() -> PathBuf {
 
 /// Names in a manifest's `[dependencies]` table.
 fn dependencies(manifest: &str) -> BTreeSet<String> {
-    let text = fs::read_to_string(root().join(manifest)).unwrap();
+    let text = fs::read_to_string(root().join(manifest)).expect("manifest");
     let table = text.split("\n[").find(|table| table.starts_with("dependencies]")).unwrap_or_default();
     table
         .lines()
@@ -25,8 +25,8 @@ fn rust_files(folder: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
-            let name = entry.file_name().unwrap().to_string_lossy().into_owned();
+        for entry in fs::read_dir(&folder).expect("folder").map(|entry| entry.expect("entry").path()) {
+            let name = entry.file_name().expect("name of an entry").to_string_lossy().into_owned();
             if entry.is_dir() && name != "target" && name != "node_modules" {
                 folders.push(entry);
             } else if name.ends_with(".rs") {

@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+/// Takes one input, whatever it is.
+type Target = fn(&[u8]);
+
 /// Fuzz targets by the name of their folder in `media/fuzz/corpus`.
-const TARGETS: [(&str, fn(&[u8])); 8] = [
+const TARGETS: [(&str, Target); 8] = [
     ("offer", starling_media::sdp::fuzz::fuzz_offer),
     ("answer", starling_media::sdp::fuzz::fuzz_answer),
     ("rtp", starling_media::packet::fuzz::fuzz_rtp),

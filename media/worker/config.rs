@@ -9,7 +9,7 @@ pub(crate) const SOCKETS_PER_WORKER_MAX: usize = 8;
 /// Settings of the media plane.
 #[derive(Clone, Debug)]
 pub struct MediaConfig {
-    /// Local addresses to bind; each becomes a candidate unless `advertised` says otherwise.
+    /// Local addresses to bind, eight at the most; each becomes a candidate unless `advertised` says otherwise.
     pub bind: Vec<IpAddr>,
     /// UDP ports, one worker each (`rtc.udp_port`); port 0 takes any.
     pub udp_ports: Vec<u16>,
@@ -29,6 +29,18 @@ pub struct MediaConfig {
     pub gcm: bool,
     /// Takes [`crate::command::MediaCommand::Impair`] (tests and chaos only).
     pub test_switches: bool,
+}
+
+impl MediaConfig {
+    /// The local addresses that get a socket in each worker.
+    pub(crate) fn bound(&self) -> &[IpAddr] {
+        &self.bind[..self.bind.len().min(SOCKETS_PER_WORKER_MAX)]
+    }
+
+    /// Those beyond [`SOCKETS_PER_WORKER_MAX`], which get none.
+    pub(crate) fn left_out(&self) -> &[IpAddr] {
+        &self.bind[self.bound().len()..]
+    }
 }
 
 impl Default for MediaConfig {
@@ -77,4 +89,17 @@ pub enum MediaStartError {
         /// Why.
         reason: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_beyond_the_limit_are_left_out_by_name() {
+        let bind: Vec<IpAddr> = (1..=10).map(|host| IpAddr::from([10, 0, 0, host])).collect();
+        let config = MediaConfig { bind: bind.clone(), ..MediaConfig::default() };
+        assert_eq!((config.bound(), config.left_out()), (&bind[..8], &bind[8..]));
+        assert_eq!(MediaConfig::default().left_out(), [] as [IpAddr; 0]);
+    }
 }

@@ -4,10 +4,10 @@ use crate::codec::Candidate;
 use crate::command::{MediaCommand, MediaEvent};
 use crate::transport::Certificate;
 use crate::worker::arena::SendArena;
-use crate::worker::config::{MediaConfig, MediaStartError, SOCKETS_PER_WORKER_MAX};
+use crate::worker::config::{MediaConfig, MediaStartError};
 use crate::worker::core::{CoreConfig, WorkerCore};
 use crate::worker::event_loop::EventLoop;
-use crate::worker::external::external_address;
+use crate::worker::external::{external_addresses, external_tcp_candidates};
 use crate::worker::handle::{CONTROL_TO_WORKER_CAPACITY, MediaPlane, WORKER_TO_CONTROL_CAPACITY, WorkerLink};
 use crate::worker::socket::BatchSocket;
 use crate::worker::tcp::{CONNECTIONS_TO_WORKER_CAPACITY, ConnectionInput, ConnectionSink, accept};
@@ -30,6 +30,9 @@ pub async fn start(config: MediaConfig) -> Result<(MediaPlane, mpsc::Receiver<Me
     if config.udp_ports.is_empty() {
         return Err(MediaStartError::NoPort);
     }
+    if !config.left_out().is_empty() {
+        tracing::warn!(addresses = ?config.left_out(), "too many local addresses, media is not bound to these");
+    }
     let certificate = Certificate::generate()
         .map(Arc::new)
         .map_err(|error| MediaStartError::Certificate { reason: error.to_string() })?;
@@ -37,12 +40,14 @@ pub async fn start(config: MediaConfig) -> Result<(MediaPlane, mpsc::Receiver<Me
     let (events, event_receiver) = mpsc::channel(WORKER_TO_CONTROL_CAPACITY);
     let mut bound = Vec::new();
     for port in &config.udp_ports {
-        bound.push(bind(&config.bind, *port)?);
+        bound.push(bind(config.bound(), *port)?);
     }
     let (mut links, mut sinks, mut seats) = (Vec::new(), Vec::new(), Vec::new());
-    for sockets in &bound {
-        let mut candidates = udp_candidates(&config, sockets).await;
+    let external = external_addresses(&bound, &config.stun_servers).await;
+    for (sockets, external) in bound.iter().zip(&external) {
+        let mut candidates = udp_candidates(&config, sockets, external);
         candidates.extend(tcp_candidates.iter().cloned());
+        candidates.extend(external_tcp_candidates(&tcp_candidates, external));
         let (link, sink, seat) = seat(candidates)?;
         links.push(link);
         sinks.push(sink);
@@ -75,7 +80,7 @@ pub async fn start(config: MediaConfig) -> Result<(MediaPlane, mpsc::Receiver<Me
 fn bind(addresses: &[IpAddr], port: u16) -> Result<Vec<BatchSocket>, MediaStartError> {
     let mut port = port;
     let mut sockets = Vec::new();
-    for address in addresses.iter().take(SOCKETS_PER_WORKER_MAX) {
+    for address in addresses {
         let address = SocketAddr::new(*address, port);
         let socket =
             BatchSocket::bind(address).map_err(|source| MediaStartError::Bind { protocol: "udp", address, source })?;
@@ -86,9 +91,9 @@ fn bind(addresses: &[IpAddr], port: u16) -> Result<Vec<BatchSocket>, MediaStartE
     Ok(sockets)
 }
 
-async fn udp_candidates(config: &MediaConfig, sockets: &[BatchSocket]) -> Vec<Candidate> {
+fn udp_candidates(config: &MediaConfig, sockets: &[BatchSocket], external: &[Option<SocketAddr>]) -> Vec<Candidate> {
     let mut candidates = Vec::new();
-    for socket in sockets {
+    for (socket, external) in sockets.iter().zip(external) {
         let local = socket.local();
         let told: Vec<_> = config.advertised.iter().filter(|address| address.is_ipv4() == socket.is_ipv4()).collect();
         if told.is_empty() && !local.ip().is_unspecified() {
@@ -101,7 +106,7 @@ async fn udp_candidates(config: &MediaConfig, sockets: &[BatchSocket]) -> Vec<Ca
                 reflexive: *address != local.ip(),
             });
         }
-        if let Some(address) = external_address(socket, &config.stun_servers).await
+        if let Some(address) = *external
             && !candidates.iter().any(|candidate| candidate.address == address)
         {
             candidates.push(Candidate { tcp: false, address, reflexive: true });
@@ -113,7 +118,7 @@ async fn udp_candidates(config: &MediaConfig, sockets: &[BatchSocket]) -> Vec<Ca
 async fn listen(config: &MediaConfig) -> Result<(Vec<TcpListener>, Vec<Candidate>), MediaStartError> {
     let (mut listeners, mut candidates) = (Vec::new(), Vec::new());
     let Some(mut port) = config.tcp_port else { return Ok((listeners, candidates)) };
-    for address in config.bind.iter().take(SOCKETS_PER_WORKER_MAX) {
+    for address in config.bound() {
         let address = SocketAddr::new(*address, port);
         let failed = |source| MediaStartError::Bind { protocol: "tcp", address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;

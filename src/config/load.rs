@@ -105,7 +105,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, LoadError> {
         Some(Value::Mapping(file)) => file,
         Some(_) => return Err(LoadError::NotMap),
     };
-    let unused = key::take_unused(&mut file, &known)?;
+    let mut unused = key::take_unused(&mut file, &known)?;
     overlay(&mut merged, file);
 
     for (path, text) in &sources.flags {
@@ -118,6 +118,9 @@ pub fn load(sources: &Sources) -> Result<Loaded, LoadError> {
     // Through text, because only the reader of text says which key has the wrong type.
     let mut config: Config = serde_norway::from_str(&serde_norway::to_string(&merged)?)?;
 
+    if config.room.enabled_codecs.iter().any(|codec| !codec.fmtp_line.is_empty()) {
+        unused.push("room.enabled_codecs.fmtp_line".to_owned());
+    }
     config.keys = keys(sources, config.keys)?;
     if !config.key_file.is_empty() {
         let more = read_key_file(&config.key_file)?;

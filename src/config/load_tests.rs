@@ -46,25 +46,34 @@ fn a_full_livekit_configuration_is_accepted_and_what_is_not_used_is_named() {
     loaded.config.validate().expect("valid");
     assert_eq!(loaded.config.keys.len(), 2);
     assert_eq!(loaded.config.rtc.udp_ports(), crate::config::PortRange { first: 50_000, last: 60_000 });
-    assert_eq!(loaded.config.limit.num_tracks, -1);
-    assert!((loaded.config.limit.bytes_per_sec - 1e9).abs() < 1.0);
     assert_eq!(loaded.config.room.enabled_codecs.len(), 2);
     let mut unused = loaded.unused;
     unused.sort();
     let expected = [
+        "audio",
         "ingress",
+        "limit.bytes_per_sec",
+        "limit.num_tracks",
         "logging.pion_level",
         "logging.sample",
         "node_selector",
         "redis",
+        "room.enabled_codecs.fmtp_line",
         "room.max_metadata_size",
         "rtc.packet_buffer_size",
+        "rtc.pli_throttle",
         "rtc.turn_servers",
         "signal_relay",
         "turn",
         "webhook",
     ];
     assert_eq!(unused, expected);
+}
+
+#[test]
+fn a_number_may_have_underscores_as_in_go() {
+    let config = load(&yaml("limit: {max_metadata_size: 1_000_000}")).expect("configuration").config;
+    assert_eq!(config.limit.max_metadata_size, 1_000_000);
 }
 
 #[test]

@@ -7,9 +7,7 @@ mod section;
 
 pub use key::KeyError;
 pub use load::{LoadError, Loaded, Sources, load, read_file};
-pub use section::{
-    Audio, CodecSpec, CongestionControl, Filter, Logging, PliThrottle, PortRange, Prometheus, Room, Rtc, Signal, Video,
-};
+pub use section::{CodecSpec, CongestionControl, Filter, Logging, PortRange, Prometheus, Room, Rtc, Signal, Video};
 
 use serde::{Deserialize, Serialize};
 use starling_protocol::keys::{KeyRing, KeyRingError};
@@ -22,7 +20,7 @@ use std::net::IpAddr;
 pub struct Config {
     /// HTTP and WebSocket port; 0 = chosen by the system.
     pub port: u16,
-    /// Addresses to listen on; empty = all.
+    /// Addresses that HTTP listens on; empty = all.
     pub bind_addresses: Vec<String>,
     /// Port of `/metrics`, LiveKit's older name of `prometheus.port`; 0 = off.
     pub prometheus_port: u16,
@@ -44,13 +42,12 @@ pub struct Config {
     pub limit: Limits,
     /// Where this node stands; told to clients.
     pub region: String,
-    /// Active speakers.
-    pub audio: Audio,
     /// Video layers.
     pub video: Video,
     /// Signalling.
     pub signal: Signal,
-    /// Development mode: loopback, `devkey`/`secret`, tokens for the asking.
+    /// Development mode: HTTP and media on loopback unless `bind_addresses` says otherwise, `devkey`/`secret`, tokens
+    /// for the asking.
     pub development: bool,
     /// Whether `/debug/impair` exists; only by flag.
     #[serde(skip)]
@@ -75,7 +72,6 @@ impl Default for Config {
             room: Room::default(),
             limit: Limits::default(),
             region: String::new(),
-            audio: Audio::default(),
             video: Video::default(),
             signal: Signal::default(),
             development: false,
@@ -166,15 +162,6 @@ impl Config {
             let Signal { ping_interval: interval, ping_timeout: timeout } = self.signal;
             return Err(ConfigError::Ping { interval, timeout });
         }
-        if self.audio.active_level > 127 {
-            return Err(bounds("audio.active_level", &self.audio.active_level, "0 to 127"));
-        }
-        if self.audio.min_percentile > 100 {
-            return Err(bounds("audio.min_percentile", &self.audio.min_percentile, "0 to 100"));
-        }
-        if self.audio.update_interval < 50 {
-            return Err(bounds("audio.update_interval", &self.audio.update_interval, "at least 50 ms"));
-        }
         if self.rtc.workers > 62 {
             return Err(bounds("rtc.workers", &self.rtc.workers, "at most 62"));
         }
@@ -244,7 +231,7 @@ mod tests {
                 broken(&|config| config.signal = Signal { ping_interval: 5, ping_timeout: 5 }),
                 "signal.ping_timeout is 5 s, which must be more than signal.ping_interval of 5 s",
             ),
-            (broken(&|config| config.audio.active_level = 200), "audio.active_level is 200, which must be 0 to 127"),
+            (broken(&|config| config.rtc.workers = 63), "rtc.workers is 63, which must be at most 62"),
             (
                 broken(&|config| config.bind_addresses = vec!["here".into()]),
                 "bind_addresses is \"here\", which must be an IP address",

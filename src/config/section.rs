@@ -64,31 +64,6 @@ pub struct Filter {
     pub excludes: Vec<String>,
 }
 
-/// Least time between two key-frame requests to a publisher, per simulcast layer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PliThrottle {
-    /// Lowest layer.
-    #[serde(with = "duration")]
-    pub low_quality: Duration,
-    /// Middle layer.
-    #[serde(with = "duration")]
-    pub mid_quality: Duration,
-    /// Highest layer.
-    #[serde(with = "duration")]
-    pub high_quality: Duration,
-}
-
-impl Default for PliThrottle {
-    fn default() -> Self {
-        Self {
-            low_quality: Duration::from_millis(500),
-            mid_quality: Duration::from_secs(1),
-            high_quality: Duration::from_secs(1),
-        }
-    }
-}
-
 /// Adaptation to thin links.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -131,12 +106,6 @@ pub struct Rtc {
     pub ips: Filter,
     /// Tell clients the loopback address too.
     pub enable_loopback_candidate: bool,
-    /// Packets kept per video layer for retransmission.
-    pub packet_buffer_size_video: u16,
-    /// Packets kept per audio track for retransmission.
-    pub packet_buffer_size_audio: u16,
-    /// Least time between two key-frame requests.
-    pub pli_throttle: PliThrottle,
     /// Adaptation to thin links.
     pub congestion_control: CongestionControl,
     /// Tell clients the TCP candidate.
@@ -159,9 +128,6 @@ impl Default for Rtc {
             interfaces: Filter::default(),
             ips: Filter::default(),
             enable_loopback_candidate: false,
-            packet_buffer_size_video: 500,
-            packet_buffer_size_audio: 200,
-            pli_throttle: PliThrottle::default(),
             congestion_control: CongestionControl::default(),
             allow_tcp_fallback: true,
             workers: 0,
@@ -187,7 +153,7 @@ impl Rtc {
 pub struct CodecSpec {
     /// MIME type, such as `video/VP8`.
     pub mime: String,
-    /// Format parameters; accepted for LiveKit's sake, the codec's own are used.
+    /// Format parameters; accepted for LiveKit's sake and named as not acted on, the codec's own are used.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub fmtp_line: String,
 }
@@ -232,34 +198,6 @@ impl Default for Room {
             .map(codec)
             .to_vec(),
             enable_remote_unmute: false,
-        }
-    }
-}
-
-/// Active speakers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Audio {
-    /// Weakest level that counts as speech, dB below full scale: 0 loudest, 127 silence.
-    pub active_level: u8,
-    /// Share of an interval that must be speech, percent.
-    pub min_percentile: u8,
-    /// Milliseconds between two updates.
-    pub update_interval: u32,
-    /// Updates over which levels are smoothed; 0 = none.
-    pub smooth_intervals: u32,
-    /// Send RED to subscribers of a publisher who sends plain Opus.
-    pub active_red_encoding: bool,
-}
-
-impl Default for Audio {
-    fn default() -> Self {
-        Self {
-            active_level: 30,
-            min_percentile: 40,
-            update_interval: 500,
-            smooth_intervals: 4,
-            active_red_encoding: false,
         }
     }
 }
