@@ -22,6 +22,8 @@ const _: () = assert!(JOIN_REQUEST_BYTES_MAX <= SIGNAL_FRAME_BYTES_MAX);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
+    /// Published and subscribed tracks on this node; beyond it nobody new may join.
+    pub num_tracks: i32,
     /// Video subscriptions of one participant.
     pub subscription_limit_video: i32,
     /// Audio subscriptions of one participant.
@@ -45,6 +47,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            num_tracks: 0,
             subscription_limit_video: 0,
             subscription_limit_audio: 0,
             max_metadata_size: 512 * 1024,

@@ -10,7 +10,6 @@ const UNUSED: &[&str] = &[
     "environment",
     "ingress",
     "limit.bytes_per_sec",
-    "limit.num_tracks",
     "logging.component_levels",
     "logging.item_sample_initial",
     "logging.item_sample_interval",

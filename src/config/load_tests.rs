@@ -53,7 +53,6 @@ fn a_full_livekit_configuration_is_accepted_and_what_is_not_used_is_named() {
         "audio",
         "ingress",
         "limit.bytes_per_sec",
-        "limit.num_tracks",
         "logging.pion_level",
         "logging.sample",
         "node_selector",
