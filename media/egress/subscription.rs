@@ -15,6 +15,10 @@ use crate::id::TrackKey;
 use crate::packet::{RtpSeal, SourcePacket};
 use std::time::{Duration, Instant};
 
+/// Loss from which a retransmission goes out twice: it is lost as easily as the packet, and a receiver that cannot
+/// measure the round trip asks again after 100 ms only (libwebrtc), which is seen as a freeze.
+const LOSSY_PATH: f64 = 0.02;
+
 /// Packets that carry `a=mid`, until the receiver has bound the SSRC for sure.
 const MID_PACKETS: u64 = 50;
 /// Longest `a=mid` in a one-byte extension element; ours are numbers.
@@ -262,8 +266,11 @@ impl Subscription {
         sink: &mut K,
     ) -> bool {
         self.counters.nacks += 1;
-        let sent = self.send_again(now, sequence, true, history, link, sink).is_some();
-        self.counters.retransmissions += u64::from(sent);
+        let sent = self.send_again(now, sequence, true, &history, link, sink).is_some();
+        let twice = sent
+            && link.bwe.loss() >= LOSSY_PATH
+            && self.send_again(now, sequence, false, &history, link, sink).is_some();
+        self.counters.retransmissions += u64::from(sent) + u64::from(twice);
         sent
     }
 

@@ -8,6 +8,7 @@ const HERE = path.resolve(import.meta.dirname, '..');
 const FILES = {
   '/': ['page/index.html', 'text/html'],
   '/person.js': ['page/person.js', 'text/javascript'],
+  '/e2ee.worker.js': ['node_modules/livekit-client/dist/livekit-client.e2ee.worker.js', 'text/javascript'],
   '/livekit-client.umd.js': ['node_modules/livekit-client/dist/livekit-client.umd.js', 'text/javascript'],
 };
 const FLAGS = [

@@ -21,8 +21,17 @@
     received: [],
     elements: new Map(),
 
-    async join(url, token, options = {}) {
+    async join(url, token, { passphrase, ...options } = {}) {
+      let keys;
+      if (passphrase) {
+        keys = new L.ExternalE2EEKeyProvider();
+        options.encryption = { keyProvider: keys, worker: new Worker('/e2ee.worker.js') };
+      }
       const room = new L.Room({ adaptiveStream: false, dynacast: false, ...options });
+      if (keys) {
+        await keys.setKey(passphrase);
+        await room.setE2EEEnabled(true);
+      }
       person.room = room;
       person.events = [];
       for (const name of Object.values(L.RoomEvent)) {

@@ -180,3 +180,17 @@ fn a_core_that_begins_anew_ends_its_peers_and_serves_new_ones() {
     let newcomer = world.join(0, 1, false);
     assert!(world.run_until(5_000, |world| world.clients[newcomer].srtp.is_some()));
 }
+
+#[test]
+fn the_publisher_connection_of_a_viewer_waits_as_long_as_the_session() {
+    let mut world = World::new(50);
+    let (peer, room) = (crate::id::PeerId(900), crate::id::RoomKey(1));
+    let local = crate::codec::IceCredentials { ufrag: "viewer".to_owned(), pwd: "x".repeat(24) };
+    world.command(
+        0,
+        crate::command::MediaCommand::OpenPeer { peer, room, local, open_channels: false, allow_pause: None },
+    );
+    world.run(180_000);
+    assert!(!world.has(|event| matches!(event, MediaEvent::PeerEnded { .. })));
+    assert_eq!(world.inspect(0).peers, 1);
+}
