@@ -6,7 +6,7 @@ use crate::rooms::Admitted;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use starling_actors::{SessionError, SessionOutput};
 use starling_protocol::frame::{Encoding, Frame, FrameError, decode_binary, decode_text, encode};
-use starling_protocol::livekit::{SignalRequest, SignalResponse, leave_request, signal_response};
+use starling_protocol::livekit::{SignalRequest, SignalResponse};
 use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -18,9 +18,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(45);
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long we wait for the client's half of the closing handshake.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a client that was asked to come again may take to close its old WebSocket. Closing before it does counts as a
-/// second failure in livekit-client 2.23, whose retry timer then swallows the events of the new session.
-const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
 /// RFC 6455 §5.5: a close frame's reason holds 123 bytes.
 const CLOSE_REASON_BYTES_MAX: usize = 123;
 
@@ -87,15 +84,10 @@ async fn run(socket: &mut WebSocket, admitted: &mut Admitted, messages_per_secon
     if let Err(end) = respond(socket, &admitted.first, encoding).await {
         return end;
     }
-    let mut returns = asks_to_return(&admitted.first);
     loop {
         let step = tokio::select! {
             output = admitted.responses.recv() => match output {
-                Some(SessionOutput::Signal(response)) => {
-                    returns |= asks_to_return(&response);
-                    respond(socket, &response, encoding).await
-                }
-                Some(SessionOutput::Close) | None if returns => Err(await_return(socket).await),
+                Some(SessionOutput::Signal(response)) => respond(socket, &response, encoding).await,
                 Some(SessionOutput::Close) | None => Err(End::Finished),
             },
             message = socket.recv() => {
@@ -111,21 +103,6 @@ async fn run(socket: &mut WebSocket, admitted: &mut Admitted, messages_per_secon
             return end;
         }
     }
-}
-
-/// Whether a response sends the client away only to come again.
-fn asks_to_return(response: &SignalResponse) -> bool {
-    match &response.message {
-        Some(signal_response::Message::Leave(leave)) => leave.action() != leave_request::Action::Disconnect,
-        _ => false,
-    }
-}
-
-/// Leaves the closing to a client that comes again.
-async fn await_return(socket: &mut WebSocket) -> End {
-    let closed =
-        async { while matches!(socket.recv().await, Some(Ok(message)) if !matches!(message, Message::Close(_))) {} };
-    if timeout(RETURN_TIMEOUT, closed).await.is_ok() { End::Gone } else { End::Finished }
 }
 
 /// What a WebSocket message asks for, if anything.
