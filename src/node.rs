@@ -8,8 +8,9 @@ use crate::rooms::rooms_config;
 use crate::{VERSION, telemetry};
 use axum::Router;
 use starling_actors::Rooms;
-use starling_cluster::member::{BootId, MemberFacts, MemberId, NodeId};
+use starling_cluster::member::{BootId, Capacity, Load, MemberFacts, MemberId, NodeId, Role};
 use starling_media::worker::MediaStartError;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -181,6 +182,12 @@ fn facts(config: &Config) -> MemberFacts {
         },
         region: config.region.clone(),
         version: VERSION.to_owned(),
+        roles: BTreeSet::from([Role::Room]),
+        capacity: Capacity::default(),
+        load: Load::default(),
+        http: String::new(),
+        ready: true,
+        draining: false,
     }
 }
 
