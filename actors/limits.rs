@@ -50,6 +50,11 @@ pub(crate) const PEER_CLOSED_GRACE: Duration = Duration::from_secs(5);
 pub(crate) const LOCAL_PREFERENCE_STEP: u16 = 1_000;
 /// Largest ICE candidate text that is read; a longer one is counted and ignored.
 pub(crate) const CANDIDATE_BYTES_MAX: usize = 4 * 1024;
+/// How long subscriptions of a livekit-client that was told to join anew wait after its join: its engine counts as
+/// reconnecting for 2 s at least and then looks each 50 ms.
+pub(crate) const REJOIN_SUBSCRIPTION_WAIT: Duration = Duration::from_millis(2_500);
+/// And after its connection stands.
+pub(crate) const REJOIN_CONNECTED_WAIT: Duration = Duration::from_millis(250);
 /// Layers, codecs or features that one AddTrack may list; more are cut off.
 pub(crate) const TRACK_LIST_MAX: usize = 8;
 /// A client id or track name, in bytes; a longer one is refused.

@@ -25,6 +25,8 @@ pub struct Join {
     pub parameters: JoinParameters,
     /// Where it comes from.
     pub remote: SocketAddr,
+    /// Whether this participant was told a moment ago to join anew (`Leave{RECONNECT}`).
+    pub rejoins: bool,
 }
 
 /// An accepted join or resume (or its `leave`, when a resume is impossible).

@@ -41,6 +41,7 @@ pub(crate) fn join(room: &str, identity: &str) -> Join {
             sync_state: None,
         },
         remote: ([127, 0, 0, 1], 1).into(),
+        rejoins: false,
     }
 }
 

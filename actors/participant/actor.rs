@@ -86,6 +86,8 @@ impl Actor for ParticipantActor {
             info: joined.response.participant.clone().unwrap_or_default(),
             claims: join.claims,
             adaptive_stream: join.parameters.adaptive_stream,
+            rejoins: join.rejoins,
+            sdk: join.parameters.client.sdk,
             ice_lite: shared.config.ice_lite && !join.parameters.disable_ice_lite,
             allow_pause: join.parameters.subscriber_allow_pause,
             candidates: shared.media.candidates(worker).to_vec(),

@@ -35,6 +35,7 @@ impl ParticipantState {
             self.answer_deadline(),
             self.closed_deadline(),
             self.negotiate_at,
+            self.waiting_deadline(),
             matches!(self.sink, Sink::Open(_)).then_some(self.refresh_at),
         ];
         deadlines.into_iter().flatten().min()
@@ -62,6 +63,9 @@ impl ParticipantState {
         }
         if matches!(self.sink, Sink::Open(_)) && self.refresh_at <= now {
             self.send_token(now);
+        }
+        if is_due(self.waiting_deadline()) {
+            self.end_waiting(now);
         }
         if is_due(self.negotiate_at) {
             self.negotiate(now);

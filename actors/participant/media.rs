@@ -15,7 +15,7 @@ impl ParticipantState {
             return;
         }
         match event {
-            MediaEvent::PeerConnected { peer } => self.peer_connected(peer),
+            MediaEvent::PeerConnected { peer } => self.peer_connected(peer, now),
             MediaEvent::PeerEnded { peer, end } => self.peer_ended(peer, end, now),
             MediaEvent::ChannelOpen { peer, channel } => {
                 if peer == self.data_peer() {
@@ -39,13 +39,14 @@ impl ParticipantState {
         }
     }
 
-    fn peer_connected(&mut self, peer: PeerId) {
+    fn peer_connected(&mut self, peer: PeerId, now: Instant) {
         if let Some(transport) = self.transport_mut(peer) {
             transport.connected = true;
         }
         // A client that is not subscriber-primary may still connect by either peer.
         if !self.was_connected && (peer == self.primary_peer() || !self.primary_is_subscriber) {
             self.was_connected = true;
+            self.connected_while_waiting(now);
             self.room(FromParticipant::Connected);
         }
     }

@@ -9,6 +9,7 @@ mod media;
 mod message;
 mod negotiate;
 mod publish;
+mod rejoin;
 mod request;
 mod state;
 mod subscribe;

@@ -4,6 +4,7 @@ use crate::config::RoomsConfig;
 use crate::ids::{Calendar, Ids, Numbers};
 use crate::limits;
 use crate::participant::message::{Resume, ToParticipant};
+use crate::participant::rejoin::Waiting;
 use crate::permission;
 use crate::room::FromParticipant;
 use crate::signal::{self, Message};
@@ -50,6 +51,9 @@ pub(crate) struct Start {
     pub(crate) info: lk::ParticipantInfo,
     pub(crate) claims: Claims,
     pub(crate) adaptive_stream: bool,
+    /// Whether it joins because it was told to, and with which SDK.
+    pub(crate) rejoins: bool,
+    pub(crate) sdk: i32,
     pub(crate) ice_lite: bool,
     /// Whether congestion may pause what the client receives, where it said.
     pub(crate) allow_pause: Option<bool>,
@@ -145,6 +149,8 @@ pub(crate) struct ParticipantState {
     pub(crate) tracks: BTreeMap<String, OwnTrack>,
     pub(crate) queued_tracks: VecDeque<lk::AddTrackRequest>,
     pub(crate) subscriptions: BTreeMap<String, Subscription>,
+    /// Subscriptions that may not start yet.
+    pub(crate) waiting: Option<Waiting>,
     pub(crate) settings: BTreeMap<String, lk::UpdateTrackSettings>,
     pub(crate) senders: BTreeSet<TrackKey>,
     /// The last table of senders given to the media plane.
@@ -210,6 +216,7 @@ impl ParticipantState {
             tracks: BTreeMap::new(),
             queued_tracks: VecDeque::new(),
             subscriptions: BTreeMap::new(),
+            waiting: Waiting::new(start.rejoins, start.sdk, now),
             settings: BTreeMap::new(),
             senders: BTreeSet::new(),
             sections: (ExtensionIds::default(), Vec::new()),
@@ -258,7 +265,11 @@ impl ParticipantState {
         }
         match message {
             ToParticipant::Signal(message) => self.send(message),
-            ToParticipant::Subscribe(facts) => self.subscribe(*facts, now),
+            ToParticipant::Subscribe(facts) => {
+                if let Some(facts) = self.wait_with(*facts) {
+                    self.subscribe(facts, now);
+                }
+            }
             ToParticipant::TrackChanged(facts) => self.subscribed_track_changed(*facts, now),
             ToParticipant::Unsubscribe { track_sid } => self.unsubscribe(&track_sid, now),
             ToParticipant::PermissionChanged(permission) => self.set_permission(*permission, now),

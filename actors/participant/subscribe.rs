@@ -37,7 +37,10 @@ impl ParticipantState {
     pub(crate) fn subscribed_track_changed(&mut self, facts: TrackFacts, now: Instant) {
         let track_sid = facts.info.sid.clone();
         let preference = self.preference(&facts);
-        let Some(subscription) = self.subscriptions.get_mut(&track_sid) else { return };
+        let Some(subscription) = self.subscriptions.get_mut(&track_sid) else {
+            self.changed_while_waiting(facts);
+            return;
+        };
         let codecs_changed = subscription.facts.codecs != facts.codecs;
         let (ssrc, rtx_ssrc) = subscription.ssrcs;
         subscription.facts = facts;
@@ -57,6 +60,7 @@ impl ParticipantState {
 
     /// The room takes a track away.
     pub(crate) fn unsubscribe(&mut self, track_sid: &str, now: Instant) {
+        self.wait_no_more_for(track_sid);
         let Some(subscription) = self.subscriptions.remove(track_sid) else { return };
         let track = subscription.facts.key;
         self.senders.remove(&track);

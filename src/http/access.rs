@@ -135,7 +135,7 @@ pub(crate) fn join(
     limits.check_metadata(&parameters.metadata)?;
     limits.check_attributes(&parameters.attributes)?;
     parameters.client.address = remote.ip().to_string();
-    Ok(Join { claims, parameters, remote })
+    Ok(Join { claims, parameters, remote, rejoins: false })
 }
 
 /// LiveKit's older publish-only connections: a second session of the same person that receives nothing.

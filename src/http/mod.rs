@@ -6,6 +6,7 @@ mod development;
 pub(crate) mod listen;
 mod operator;
 mod rate;
+mod rejoins;
 mod session;
 mod signal;
 
@@ -22,8 +23,10 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use starling_media::worker::MediaPlane;
 use starling_protocol::keys::KeyRing;
 use starling_protocol::limits::Limits;
+use starling_protocol::livekit::SignalResponse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 use tokio::sync::mpsc;
 
 /// What every handler knows.
@@ -39,6 +42,7 @@ pub struct HttpState {
     pub(crate) metrics_user: String,
     pub(crate) metrics_password: starling_protocol::keys::Secret,
     pub(crate) ready: AtomicBool,
+    pub(crate) rejoins: std::sync::Mutex<rejoins::Rejoins>,
     /// Every WebSocket holds a clone; the node waits at its end until all are gone.
     pub(crate) session_guard: std::sync::Mutex<Option<mpsc::Sender<()>>>,
 }
@@ -64,6 +68,7 @@ impl HttpState {
             metrics_user: config.prometheus.username.clone(),
             metrics_password: config.prometheus.password.clone(),
             ready: AtomicBool::new(true),
+            rejoins: std::sync::Mutex::default(),
             session_guard: std::sync::Mutex::new(Some(guard)),
         };
         (Arc::new(state), all_gone)
@@ -79,6 +84,22 @@ impl HttpState {
 
     pub(crate) fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
+    }
+
+    /// Whether somebody was told lately to join anew; asked once.
+    #[expect(clippy::disallowed_methods, reason = "the shell tells the memory the time")]
+    fn told_to_join_anew(&self, person: &rejoins::Person) -> bool {
+        self.rejoins.lock().is_ok_and(|mut rejoins| rejoins.take(person, Instant::now()))
+    }
+
+    /// Remembers whose client is told to join anew.
+    #[expect(clippy::disallowed_methods, reason = "the shell tells the memory the time")]
+    fn remember_if_told_to_join_anew(&self, response: &SignalResponse, person: &rejoins::Person) {
+        if rejoins::tells_to_join_anew(response)
+            && let Ok(mut rejoins) = self.rejoins.lock()
+        {
+            rejoins.told(person.clone(), Instant::now());
+        }
     }
 
     pub(crate) fn new_session_guard(&self) -> Option<mpsc::Sender<()>> {

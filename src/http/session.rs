@@ -55,10 +55,15 @@ impl End {
     }
 }
 
-/// Serves a WebSocket until either side ends it.
-pub(super) async fn serve(mut socket: WebSocket, mut admitted: Admitted, messages_per_second: u32) {
+/// Serves a WebSocket until either side ends it; `notice` sees each response before its client does.
+pub(super) async fn serve(
+    mut socket: WebSocket,
+    mut admitted: Admitted,
+    messages_per_second: u32,
+    notice: impl Fn(&SignalResponse),
+) {
     metrics::gauge!("starling_http_websockets").increment(1);
-    let end = run(&mut socket, &mut admitted, messages_per_second).await;
+    let end = run(&mut socket, &mut admitted, messages_per_second, notice).await;
     drop(admitted);
     metrics::gauge!("starling_http_websockets").decrement(1);
     if matches!(end, End::Frame(_) | End::Rate(_) | End::TooLarge | End::Session(SessionError::Busy)) {
@@ -74,20 +79,29 @@ pub(super) async fn serve(mut socket: WebSocket, mut admitted: Admitted, message
     }
 }
 
-async fn run(socket: &mut WebSocket, admitted: &mut Admitted, messages_per_second: u32) -> End {
+async fn run(
+    socket: &mut WebSocket,
+    admitted: &mut Admitted,
+    messages_per_second: u32,
+    notice: impl Fn(&SignalResponse),
+) -> End {
     let mut encoding = Encoding::default();
     let mut rate = MessageRate::new(messages_per_second, Instant::now());
     let mut heard_at = Instant::now();
     let mut pings = interval(PING_INTERVAL);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pings.reset();
+    notice(&admitted.first);
     if let Err(end) = respond(socket, &admitted.first, encoding).await {
         return end;
     }
     loop {
         let step = tokio::select! {
             output = admitted.responses.recv() => match output {
-                Some(SessionOutput::Signal(response)) => respond(socket, &response, encoding).await,
+                Some(SessionOutput::Signal(response)) => {
+                    notice(&response);
+                    respond(socket, &response, encoding).await
+                }
                 Some(SessionOutput::Close) | None => Err(End::Finished),
             },
             message = socket.recv() => {

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "tokens are checked against the wall clock")]
 
 use super::access::{self, Entry, Refusal};
+use super::rejoins::Person;
 use super::{HttpState, session, text};
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -10,6 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use starling_actors::Join;
 use starling_protocol::limits::SIGNAL_FRAME_BYTES_MAX;
+use starling_protocol::livekit::SignalResponse;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -74,8 +76,13 @@ async fn open(
     upgrade: Upgrade,
 ) -> Response {
     let Ok(upgrade) = upgrade else { return StatusCode::NOT_FOUND.into_response() };
+    let mut person = Person::default();
     let admitted = match request(entry, &state, remote, &uri, &headers) {
-        Ok(join) => state.door.join(join).await.map_err(Refusal::from),
+        Ok(mut join) => {
+            person = (join.claims.video.room.clone(), join.claims.sub.clone());
+            join.rejoins = !join.parameters.reconnect && state.told_to_join_anew(&person);
+            state.door.join(join).await.map_err(Refusal::from)
+        }
         Err(refusal) => Err(refusal),
     };
     let (admitted, guard) = match (admitted, state.new_session_guard()) {
@@ -90,7 +97,8 @@ async fn open(
     let messages_per_second = state.limits.max_messages_per_second;
     upgrade.max_message_size(SIGNAL_FRAME_BYTES_MAX).max_frame_size(SIGNAL_FRAME_BYTES_MAX).on_upgrade(
         move |socket| async move {
-            session::serve(socket, admitted, messages_per_second).await;
+            let remember = |response: &SignalResponse| state.remember_if_told_to_join_anew(response, &person);
+            session::serve(socket, admitted, messages_per_second, remember).await;
             drop(guard);
         },
     )

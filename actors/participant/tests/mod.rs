@@ -2,6 +2,7 @@
 
 mod negotiation;
 mod publish;
+mod rejoin;
 mod resume;
 mod session;
 mod video;
@@ -61,14 +62,14 @@ impl Client {
     }
 
     fn new(dual: bool) -> Self {
-        let (state, now) = Self::state(dual, None);
+        let (state, now) = Self::state(dual, None, false);
         let mut client = Self { state, now };
         client.seen();
         client
     }
 
     #[expect(clippy::disallowed_methods, reason = "a base for virtual time")]
-    fn state(dual: bool, allow_pause: Option<bool>) -> (ParticipantState, Instant) {
+    fn state(dual: bool, allow_pause: Option<bool>, rejoins: bool) -> (ParticipantState, Instant) {
         let now = Instant::now();
         let join = crate::tests::join("room", "alice");
         let info = lk::ParticipantInfo {
@@ -86,6 +87,8 @@ impl Client {
             info,
             claims: join.claims,
             adaptive_stream: true,
+            rejoins,
+            sdk: lk::client_info::Sdk::Js as i32,
             ice_lite: true,
             allow_pause,
             candidates: Vec::new(),

@@ -58,7 +58,7 @@ fn a_leave_is_clean_and_not_answered() {
 #[test]
 fn what_the_client_says_of_pauses_reaches_each_of_its_peers() {
     for (dual, allow_pause) in [(true, Some(true)), (false, Some(false)), (true, None)] {
-        let (mut state, _) = Client::state(dual, allow_pause);
+        let (mut state, _) = Client::state(dual, allow_pause, false);
         let effects = std::iter::from_fn(|| state.poll_effect());
         let opened: Vec<_> = effects
             .filter_map(|effect| match effect {
