@@ -5,10 +5,14 @@
 
 mod alone;
 pub mod config;
+pub mod facts;
 pub mod key;
 pub mod limits;
 pub mod member;
+mod metrics;
 pub mod peers;
+pub mod roster;
+mod stub;
 pub mod view;
 
 pub use alone::Alone;
