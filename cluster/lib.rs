@@ -7,6 +7,7 @@ mod alone;
 pub mod config;
 pub mod key;
 pub mod limits;
+pub mod link;
 pub mod member;
 pub mod peers;
 pub mod view;
