@@ -8,6 +8,7 @@ pub mod config;
 pub mod facts;
 pub mod key;
 pub mod limits;
+pub mod link;
 pub mod member;
 mod metrics;
 pub mod peers;

@@ -14,6 +14,60 @@ pub const WINDOW_MESSAGES: usize = 1_024;
 pub const WINDOW_BYTES: usize = 16 * 1024 * 1024;
 /// Clocks that differ by more than this refuse each other, milliseconds: tokens and boot ids compare wall clocks.
 pub const CLOCK_SKEW_MS_MAX: u64 = 30_000;
+/// Connections to the cluster port that have not proved the key, at a time; one more is closed at once. Each costs a
+/// socket and a TLS session, some 40 KB.
+pub const HANDSHAKES_MAX: usize = 64;
+/// Of those, from one IP address: one host cannot keep the others out.
+pub const HANDSHAKES_PER_IP_MAX: usize = 32;
+/// Time for TLS and the proof of the key, and again for the greeting after it; then the connection is closed.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(3);
+/// Time for a TCP connection to be made.
+pub const CONNECT_TIME: Duration = Duration::from_secs(3);
+/// Unacknowledged data makes TCP give up after this long; measured: 4.3 s instead of 938 s (cluster.md §1.2).
+pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(4);
+/// Idle time before TCP asks whether the other side is there, and between its questions.
+pub const TCP_KEEPALIVE: Duration = Duration::from_secs(2);
+/// A greeting, bytes; a longer one ends the connection.
+pub const GREETING_BYTES_MAX: usize = 4 * 1024;
+/// An answer to a greeting with the known members, bytes.
+pub const WELCOME_BYTES_MAX: usize = 16 * 1024;
+/// Members in a welcome; the joiner learns of the others by gossip.
+pub const WELCOME_MEMBERS_MAX: usize = 128;
+/// A proved link must carry messages within this; otherwise it is closed and dialled again.
+pub const LINK_OPEN_TIME: Duration = Duration::from_secs(3);
+/// The old link to a member must have ended within this before its replacement is opened; otherwise that is closed.
+pub const LINK_REPLACE_TIME: Duration = Duration::from_secs(2);
+/// First wait before a failed dial is repeated; doubles.
+pub const DIAL_BACKOFF_FIRST: Duration = Duration::from_millis(50);
+/// Longest wait before a failed dial is repeated.
+pub const DIAL_BACKOFF_MAX: Duration = Duration::from_secs(2);
+/// A refused dial or probe within this time after a link ended hints that the process is gone; later it hints nothing.
+pub const REFUSAL_HINT_TIME: Duration = Duration::from_secs(5);
+/// Probes of a member that ended its link, by the side that does not dial: a dying process closes its port last.
+pub const PROBES_MAX: u32 = 4;
+/// Messages to the task that keeps the links which wait; handshakes wait for room, the bound is their number.
+pub const LINK_COMMANDS_MAX: usize = 256;
+/// Something is sent on an idle link this often, so that silence means something.
+pub const PING_INTERVAL: Duration = Duration::from_millis(500);
+/// What was handled is acknowledged at the latest after this time …
+pub const ACK_DELAY: Duration = Duration::from_millis(50);
+/// … or this many messages …
+pub const ACK_MESSAGES: u64 = 64;
+/// … or bytes.
+pub const ACK_BYTES: usize = PART_BYTES / 2;
+/// Parts of large bodies on their way to one peer; the others wait here, so that small messages pass between them.
+pub const PARTS_IN_FLIGHT: usize = 4;
+/// A peer whose window stays full for this long gets its link closed: it is frozen or drowned.
+pub const WINDOW_STALL: Duration = Duration::from_secs(10);
+/// Calls to one peer that wait for an answer, and calls of one peer that wait for ours; one more is refused.
+pub const CALLS_MAX: usize = 1_024;
+/// Longest time a call may wait for its answer; a longer one is cut to it.
+pub const CALL_TIME_MAX: Duration = Duration::from_secs(60);
+
+const _: () = assert!(HANDSHAKES_PER_IP_MAX < HANDSHAKES_MAX);
+const _: () = assert!(PARTS_IN_FLIGHT * PART_BYTES < WINDOW_BYTES / 2 && ACK_BYTES < PARTS_IN_FLIGHT * PART_BYTES);
+const _: () = assert!(PING_INTERVAL.as_millis() * 2 < LINK_SILENCE.as_millis());
+const _: () = assert!((ACK_MESSAGES as usize) * 4 < WINDOW_MESSAGES);
 
 /// A dead member stays in the view for this long, so that operators see it; then it is forgotten.
 pub const DEAD_MEMBER_KEPT: Duration = Duration::from_secs(600);
@@ -53,4 +107,36 @@ pub const LOAD_EGRESS_STEP: u32 = 5;
 /// Datagrams between the UDP socket and chitchat, each way; more are dropped and counted: gossip repeats itself.
 pub const FACT_DATAGRAMS_QUEUED: usize = 64;
 
+/// Longest time for one look-up of a seed's name; then its last addresses stand.
+pub const SEED_LOOKUP_TIME: Duration = Duration::from_secs(3);
+/// Names of seeds are looked up this often while this node is alone …
+pub const SEED_LOOKUP_ALONE: Duration = Duration::from_secs(5);
+/// … and this often otherwise.
+pub const SEED_LOOKUP_JOINED: Duration = Duration::from_secs(60);
+/// Addresses that are asked who is there, in one round; more are left out. As many as foca announces to.
+pub const ASKED_ADDRESSES_MAX: usize = 64;
+/// Between two rounds of asking at the start, so that nodes that start together find each other at once.
+pub const ASK_AT_START: Duration = Duration::from_millis(200);
+/// Between two rounds of asking while this node serves alone …
+pub const ASK_ALONE: Duration = Duration::from_secs(1);
+/// … and otherwise: seeds that are no members, for two clusters may have grown apart.
+pub const ASK_JOINED: Duration = Duration::from_secs(10);
+/// Longest time of one round: a silent host does not keep the others' answers waiting.
+pub const ASK_ROUND_TIME: Duration = Duration::from_secs(2);
+/// After the first welcome the others have this long to say that the node id is in use.
+pub const ASK_AFTER_WELCOME: Duration = Duration::from_millis(150);
+/// A node id in use may be that of this node's last life, whose link nobody missed yet; asked again for this long.
+pub const DUPLICATE_PATIENCE: Duration = Duration::from_secs(2);
+/// Attempts to find one free port for UDP and TCP when any will do.
+pub const PORT_ATTEMPTS: usize = 16;
+/// Members are saved at most this often.
+pub const SAVE_INTERVAL: Duration = Duration::from_secs(5);
+/// Longest time that leaving takes; then the node is gone without it.
+pub const LEAVE_TIME: Duration = Duration::from_millis(500);
+/// Requests to the cluster's task that wait; each is answered within one turn of its loop.
+pub const COMMANDS_QUEUED: usize = 64;
+/// Link events that wait for the cluster's task; the link shell waits for room.
+pub const LINK_EVENTS_QUEUED: usize = 256;
+
+const _: () = assert!(LINK_SILENCE.as_millis() < DUPLICATE_PATIENCE.as_millis());
 const _: () = assert!(PART_BYTES < BODY_BYTES_MAX && BODY_BYTES_MAX < WINDOW_BYTES);
