@@ -5,10 +5,13 @@
 
 mod alone;
 pub mod config;
+pub mod identity;
 pub mod key;
 pub mod limits;
 pub mod member;
+pub mod membership;
 pub mod peers;
+pub mod seal;
 pub mod view;
 
 pub use alone::Alone;
