@@ -6,14 +6,17 @@
 mod alone;
 pub mod config;
 pub mod facts;
+pub mod identity;
 pub mod key;
 pub mod limits;
 pub mod link;
 pub mod member;
+pub mod membership;
 mod metrics;
 pub mod peers;
 pub mod roster;
-mod stub;
+pub mod seal;
+pub mod seeds;
 pub mod view;
 
 pub use alone::Alone;

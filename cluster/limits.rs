@@ -140,3 +140,41 @@ pub const LINK_EVENTS_QUEUED: usize = 256;
 
 const _: () = assert!(LINK_SILENCE.as_millis() < DUPLICATE_PATIENCE.as_millis());
 const _: () = assert!(PART_BYTES < BODY_BYTES_MAX && BODY_BYTES_MAX < WINDOW_BYTES);
+
+/// A key file's text, bytes: two keys and comments; a longer one is refused.
+pub const KEY_TEXT_BYTES_MAX: usize = 4_096;
+/// What a key derivation may be told besides the cluster's name, bytes: more is a bug of the caller.
+pub const KEY_DERIVED_INFO_BYTES_MAX: usize = 256;
+
+/// A sealed datagram of foca, bytes: the smallest IPv6 MTU (1280) without IPv6 and UDP headers, so that it is never
+/// fragmented. Larger ones are refused.
+pub const SWIM_DATAGRAM_BYTES_MAX: usize = 1_232;
+/// What foca may put into a datagram, bytes.
+pub const SWIM_PAYLOAD_BYTES_MAX: usize = SWIM_DATAGRAM_BYTES_MAX - crate::seal::OVERHEAD_BYTES;
+/// Any sealed datagram, bytes: what UDP over IPv4 carries. More is refused to the sender.
+pub const DATAGRAM_BYTES_MAX: usize = 65_507;
+/// Nodes whose datagrams were opened and whose counters are remembered. Only holders of the key get an entry; beyond
+/// it the one that was silent for longest is forgotten.
+pub const SENDERS_MAX: usize = 1_024;
+/// A sender that was silent for this long is forgotten: foca forgets its dead after the same time.
+pub const SENDER_FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3_600);
+/// Datagrams per second of unknown senders for which a key is derived and tried; more are dropped unread. At ~3 µs
+/// each that is 3 % of a core, and a joiner among 100,000 forgeries per second still gets in within seconds.
+pub const STRANGERS_PER_SECOND_MAX: u32 = 10_000;
+/// How far behind a sender's newest datagram an older one may be; those behind are dropped (cluster.md §4.2).
+pub const REPLAY_WINDOW: u64 = 1_024;
+
+/// Members that foca keeps, living and dead; datagrams that would add more are refused. Measured up to 50 living.
+pub const SWIM_MEMBERS_MAX: usize = 1_024;
+/// Datagrams waiting for [`crate::membership::Membership::poll_output`]; more are dropped, as a network does.
+pub const SWIM_SENDS_WAITING_MAX: usize = 4_096;
+/// How often a node that knows no other announces itself to all seeds (cluster.md §3.4: without it a two-node
+/// partition never heals).
+pub const LONELY_TICK: Duration = Duration::from_secs(1);
+/// Seed addresses that are announced to; more are left out.
+pub const SEED_ADDRESSES_MAX: usize = 64;
+
+/// Members that are saved for the next start; more are left out, the living come first.
+pub const MEMBERS_SAVED_MAX: usize = 128;
+/// A state file, bytes; a longer one is refused as corrupt.
+pub const STATE_FILE_BYTES_MAX: u64 = 64 * 1024;

@@ -2,7 +2,8 @@
 
 use crate::facts::Told;
 use crate::member::{MemberFacts, MemberId};
-use crate::stub::{LinkEvent, MembershipChange};
+use crate::link::LinkEvent;
+use crate::membership::MembershipChange;
 use crate::view::View;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -12,7 +12,8 @@ pub use change::{Effect, Input};
 use crate::facts::Told;
 use crate::limits::{DEAD_MEMBER_KEPT, DEAD_MEMBERS_MAX};
 use crate::member::{LinkState, Member, MemberFacts, MemberId, MemberState, NodeId};
-use crate::stub::{LinkEvent, MembershipChange};
+use crate::link::LinkEvent;
+use crate::membership::MembershipChange;
 use crate::view::View;
 use announce::Repeats;
 use std::collections::BTreeMap;
@@ -113,7 +114,11 @@ impl Roster {
     fn life(&mut self, change: MembershipChange, now: Instant, effects: &mut Vec<Effect>) -> bool {
         match change {
             MembershipChange::Up { id, address } => self.up(id, address, effects),
-            MembershipChange::Restarted { old: _, new, address } => self.up(new, address, effects),
+            MembershipChange::Restarted { old, new, address } => {
+                // Another node may have taken the address; nobody says that the one before is down.
+                self.down(&old, now, effects);
+                self.up(new, address, effects);
+            }
             // The same process under another foca identity: nothing was lost, links stay.
             MembershipChange::Renewed { id } | MembershipChange::Refuted { id } => self.suspect(&id, false),
             MembershipChange::Suspected { id } => self.suspect(&id, true),

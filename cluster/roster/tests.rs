@@ -96,6 +96,16 @@ fn another_life_of_a_node_is_another_member_and_the_older_one_never_returns() {
     assert_eq!(world.generation(), before + 1);
 }
 
+/// Rule 1: an address can change hands, and nobody tells of the end of its holder.
+#[test]
+fn a_node_whose_address_another_node_has_taken_is_dead() {
+    let mut world = world();
+    let (b, c) = (id("b", 10), id("c", 20));
+    world.serve(&b, 2);
+    world.give(Input::Life(MembershipChange::Restarted { old: b.clone(), new: c.clone(), address: address(2) }));
+    assert_eq!((world.member(&b).state, world.member(&c).state), (MemberState::Dead, MemberState::Serving));
+}
+
 /// Rule 2.
 #[test]
 fn facts_count_only_for_exactly_the_life_and_address_that_foca_has() {

@@ -1,0 +1,1 @@
+//! What membership promises, under virtual time over a network of seeds.
