@@ -13,6 +13,7 @@ pub mod link;
 pub mod member;
 pub mod membership;
 mod metrics;
+pub mod node;
 pub mod peers;
 pub mod roster;
 pub mod seal;
@@ -20,4 +21,5 @@ pub mod seeds;
 pub mod view;
 
 pub use alone::Alone;
+pub use node::{Cluster, JoinError};
 pub use view::View;

@@ -129,6 +129,8 @@ pub const ASK_AFTER_WELCOME: Duration = Duration::from_millis(150);
 pub const DUPLICATE_PATIENCE: Duration = Duration::from_secs(2);
 /// Attempts to find one free port for UDP and TCP when any will do.
 pub const PORT_ATTEMPTS: usize = 16;
+/// Members that come within this time are saved together.
+pub const SAVE_DELAY: Duration = Duration::from_millis(300);
 /// Members are saved at most this often.
 pub const SAVE_INTERVAL: Duration = Duration::from_secs(5);
 /// Longest time that leaving takes; then the node is gone without it.

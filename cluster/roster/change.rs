@@ -1,8 +1,8 @@
 //! What a roster hears and what it wants done.
 
 use crate::facts::Told;
-use crate::member::{MemberFacts, MemberId};
 use crate::link::LinkEvent;
+use crate::member::{MemberFacts, MemberId};
 use crate::membership::MembershipChange;
 use crate::view::View;
 use std::net::SocketAddr;

@@ -11,8 +11,8 @@ pub use change::{Effect, Input};
 
 use crate::facts::Told;
 use crate::limits::{DEAD_MEMBER_KEPT, DEAD_MEMBERS_MAX};
-use crate::member::{LinkState, Member, MemberFacts, MemberId, MemberState, NodeId};
 use crate::link::LinkEvent;
+use crate::member::{LinkState, Member, MemberFacts, MemberId, MemberState, NodeId};
 use crate::membership::MembershipChange;
 use crate::view::View;
 use announce::Repeats;
