@@ -1,1 +1,0 @@
-//! What membership promises, under virtual time over a network of seeds.
