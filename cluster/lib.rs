@@ -4,11 +4,14 @@
 //! Life = foca, facts = chitchat, links follow foca (cluster.md §4.1). [`View`] is what the three make together.
 
 mod alone;
+mod clock;
 pub mod config;
+mod gateway;
 pub mod key;
 pub mod limits;
 pub mod link;
 pub mod member;
+mod metrics;
 pub mod peers;
 pub mod view;
 
