@@ -165,7 +165,7 @@ pub(crate) fn able(view: &Value) -> usize {
     let able = |member: &&Value| {
         member["state"] == "serving"
             && member["facts"]["ready"] == true
-            
+            && (member["link"] == "up" || member["link"] == "own")
     };
     view["members"].as_object().map_or(0, |members| members.values().filter(able).count())
 }
