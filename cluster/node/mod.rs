@@ -126,9 +126,9 @@ impl Cluster {
             // An error of either means that the task has ended, which is what is wanted.
             let _ = asked.await;
             let _ = left.await;
+            joined.links.stop().await;
         })
         .await;
-        joined.links.stop();
     }
 
     fn change(&self, change: impl FnOnce(&mut MemberFacts)) {
