@@ -92,7 +92,8 @@ impl Net {
 
     pub(super) fn start_all(&mut self) {
         for node in 0..self.nodes.len() {
-            self.nodes[node] = self.boot(node, 0, true);
+            let side = self.nodes[node].side;
+            self.nodes[node] = Node { side, ..self.boot(node, 0, true) };
             self.run(20 * MS);
         }
     }
