@@ -26,7 +26,7 @@ fn ten_nodes_join_through_three_seeds() {
 
 #[test]
 fn fifty_nodes_join_although_no_datagram_holds_them_all() {
-    for seed in 0..3 {
+    for seed in 0..2 {
         let mut net = Net::new(50, 0.1, seed);
         net.start_all();
         let full = net.run_until(6 * SECOND, Net::is_full);
@@ -299,82 +299,16 @@ fn an_idle_cluster_is_quiet() {
     for nodes in [3, 10] {
         let mut net = Net::joined(nodes, 0.0, 1);
         net.run(10 * SECOND);
-        let before = net.datagrams;
+        let before = (net.datagrams, net.bytes);
         net.run(20 * SECOND);
-        let per_node_and_second = (net.datagrams - before) as f64 / 20.0 / nodes as f64;
-        assert!((3.0..6.0).contains(&per_node_and_second), "{nodes} nodes: {per_node_and_second}");
-        assert_eq!(net.count(|_| true), 0);
-    }
-}
-
-#[test]
-#[ignore = "experiment"]
-fn experiment() {
-    fn stats(name: &str, mut v: Vec<Option<Duration>>) {
-        v.sort_by_key(|x| x.unwrap_or(Duration::MAX));
-        let never = v.iter().filter(|x| x.is_none()).count();
+        let per_node_and_second = |count: u64| count as f64 / 20.0 / nodes as f64;
+        let (datagrams, bytes) =
+            (per_node_and_second(net.datagrams - before.0), per_node_and_second(net.bytes - before.1));
         println!(
-            "{name}: p50 {:?} p99 {:?} max {:?} never {never}/{}",
-            v[v.len() / 2],
-            v[v.len() * 99 / 100],
-            v[v.len() - 1],
-            v.len()
+            "{nodes} idle nodes: {datagrams:.1} datagrams and {bytes:.0} B per second and node, sealed, with IP and UDP"
         );
-    }
-    for loss in [0.0, 0.1, 0.2] {
-        for (name, nodes, cut) in
-            [("5/5", 10, 5), ("9/1", 10, 9), ("1/1", 2, 1), ("2/2", 4, 2), ("2/1", 3, 2), ("25/25", 50, 25)]
-        {
-            let seeds = if nodes == 50 { 3 } else { 200 };
-            let mut bytes = 0;
-            let v = (0..seeds)
-                .map(|seed| {
-                    let mut net = Net::joined(nodes, loss, seed);
-                    net.partition(|node| usize::from(node >= cut));
-                    net.run(20 * SECOND);
-                    net.partition(|_| 0);
-                    let before = net.datagrams;
-                    let x = net.run_until(60 * SECOND, Net::is_full);
-                    bytes += net.datagrams - before;
-                    x
-                })
-                .collect();
-            stats(&format!("loss {loss} heal {name} ({} datagrams per node)", bytes / seeds / nodes as u64), v);
-        }
-        let v = (0..200)
-            .map(|seed| {
-                let mut net = Net::joined(10, loss, seed);
-                net.kill(4);
-                net.run_until(60 * SECOND, |net| net.nodes_with(is_down) == 9)
-            })
-            .collect();
-        stats(&format!("loss {loss} death"), v);
-        let v = (0..200)
-            .map(|seed| {
-                let mut net = Net::new(10, loss, seed);
-                net.start_all();
-                net.run_until(60 * SECOND, Net::is_full)
-            })
-            .collect();
-        stats(&format!("loss {loss} join after last start"), v);
-        let v = (0..200)
-            .map(|seed| {
-                let mut net = Net::joined(10, loss, seed);
-                net.at(4, crate::membership::Membership::leave);
-                net.kill(4);
-                net.run_until(60 * SECOND, |net| net.nodes_with(|c| matches!(c, Change::Left { .. })) == 9)
-            })
-            .collect();
-        stats(&format!("loss {loss} leave"), v);
-        let v = (0..200)
-            .map(|seed| {
-                let mut net = Net::joined(10, loss, seed);
-                net.kill(4);
-                net.run(50 * MS);
-                net.at(2, |m, now| m.down_hint(&member(4, 0), now));
-                net.run_until(60 * SECOND, |net| net.nodes_with(is_down) == 9)
-            })
-            .collect();
-        stats(&format!("loss {loss} hint"), v);
+        assert!((3.0..6.0).contains(&datagrams), "{nodes} nodes: {datagrams} datagrams");
+        assert!(bytes < 1_000.0, "{nodes} nodes: {bytes} B");
+        assert_eq!(net.count(|_| true), 0);
     }
 }
