@@ -200,6 +200,7 @@ impl Keeper {
                 Effect::Close { link } => {
                     self.waiting.remove(&link);
                     self.open.remove(&link);
+                    self.sessions.ended(link);
                 }
                 Effect::Event(event) => {
                     tracing::info!(?event, "link");
