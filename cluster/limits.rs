@@ -106,6 +106,8 @@ pub const LOAD_INTERVAL: Duration = Duration::from_secs(1);
 pub const LOAD_CPU_STEP: u32 = 50;
 /// Megabits per second that load is rounded to.
 pub const LOAD_EGRESS_STEP: u32 = 5;
+/// One chitchat message after decompression, bytes: chitchat makes none that UDP would not carry.
+pub const FACT_MESSAGE_BYTES_MAX: usize = 65_507;
 /// Datagrams between the UDP socket and chitchat, each way; more are dropped and counted: gossip repeats itself.
 pub const FACT_DATAGRAMS_QUEUED: usize = 64;
 
