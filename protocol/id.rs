@@ -46,8 +46,34 @@ fn sid(prefix: &str, random: &mut impl Rng) -> String {
 
 /// Name of a node, stable over restarts; `ND_…` as LiveKit's.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct NodeId(String);
+
+/// Longest node id, bytes: it is part of every gossiped identity, of log lines and of file names.
+pub const NODE_ID_BYTES_MAX: usize = 64;
+
+/// A text is no node id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a node id has 1 to {NODE_ID_BYTES_MAX} letters, digits, dots, dashes or underscores; {0:?} has not")]
+pub struct NotANodeId(String);
+
+impl TryFrom<String> for NodeId {
+    type Error = NotANodeId;
+
+    fn try_from(text: String) -> Result<Self, NotANodeId> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        if (1..=NODE_ID_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed) {
+            return Ok(Self(text));
+        }
+        Err(NotANodeId(text.chars().take(NODE_ID_BYTES_MAX).collect()))
+    }
+}
+
+impl From<NodeId> for String {
+    fn from(id: NodeId) -> Self {
+        id.0
+    }
+}
 
 impl NodeId {
     /// Makes a random node id.
@@ -90,6 +116,16 @@ mod tests {
             let rest = text.strip_prefix(prefix).expect("the prefix");
             assert_eq!(rest.len(), SID_RANDOM_LENGTH, "{text}");
             assert!(rest.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_node_id_is_short_and_plain() {
+        for good in ["a", "ND_x1", "eu-west.3", &"n".repeat(NODE_ID_BYTES_MAX)] {
+            assert_eq!(NodeId::try_from(good.to_owned()).expect(good).as_str(), good);
+        }
+        for bad in ["", "a b", "a~1", "a@1", "a/b", "ü", &"n".repeat(NODE_ID_BYTES_MAX + 1)] {
+            assert!(NodeId::try_from(bad.to_owned()).is_err(), "{bad}");
         }
     }
 
