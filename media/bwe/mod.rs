@@ -2,7 +2,9 @@
 //! manner of draft-ietf-rmcat-gcc-02. Not here: who gets the bandwidth (`forward::allocation`).
 
 mod acknowledged;
+mod flight;
 mod send_side;
 mod trendline;
 
+pub use flight::Cargo;
 pub use send_side::{ESTIMATE_MAX_BPS, ESTIMATE_MIN_BPS, ESTIMATE_START_BPS, SendSide};

@@ -1,6 +1,7 @@
 //! The estimate: cut by growing queues and by heavy loss, raised while the path carries what is sent.
 
 use super::acknowledged::AcknowledgedRate;
+use super::flight::{Arrived, Cargo, Flight, Told};
 use super::trendline::{Trendline, Usage};
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,6 @@ pub const ESTIMATE_MIN_BPS: u64 = 50_000;
 /// Highest estimate; 25 high layers.
 pub const ESTIMATE_MAX_BPS: u64 = 100_000_000;
 
-/// Packets in flight that are remembered, 8 bytes each: over 1 s at 10 Mbit/s. Allocated at the first packet.
-const FLIGHT: usize = 1024;
 /// What remains of the acknowledged rate after over-use (GCC §5.5, β).
 const BACK_OFF: f64 = 0.85;
 /// Growth per second at the start, after [`CALM`], and near the last limit.
@@ -45,7 +44,7 @@ const GROWTH_STEP_MAX: f64 = 0.5;
 /// Send-side bandwidth estimate of one peer.
 #[derive(Debug)]
 pub struct SendSide {
-    flight: Vec<Sent>,
+    flight: Flight,
     opened: Instant,
     trendline: Trendline,
     acknowledged: AcknowledgedRate,
@@ -64,21 +63,12 @@ pub struct SendSide {
     has_feedback: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Sent {
-    /// Microseconds since the peer was opened, modulo 2³².
-    at: u32,
-    sequence: u16,
-    /// 0 = nothing, or acknowledged already.
-    size: u16,
-}
-
 impl SendSide {
     /// Starts with [`ESTIMATE_START_BPS`].
     #[must_use]
     pub fn new(now: Instant) -> Self {
         Self {
-            flight: Vec::new(),
+            flight: Flight::default(),
             opened: now,
             trendline: Trendline::new(),
             acknowledged: AcknowledgedRate::default(),
@@ -142,13 +132,11 @@ impl SendSide {
         self.wanted = bps;
     }
 
-    /// Notes a packet of `size` bytes.
-    pub fn on_sent(&mut self, sequence: u16, size: usize, now: Instant) {
-        if self.flight.is_empty() {
-            self.flight = vec![Sent::default(); FLIGHT];
-        }
-        let size = u16::try_from(size).unwrap_or(u16::MAX);
-        self.flight[usize::from(sequence) % FLIGHT] = Sent { at: self.micros(now), sequence, size };
+    /// Notes a packet of `size` bytes; `cargo` names what may be repaired if it is lost.
+    #[inline]
+    pub fn on_sent(&mut self, sequence: u16, size: usize, cargo: Option<Cargo>, now: Instant) {
+        let at = self.micros(now);
+        self.flight.sent(sequence, size, cargo, at);
     }
 
     /// Takes transport-wide feedback: numbers in order, each with its arrival in microseconds of the receiver's clock.
@@ -156,23 +144,19 @@ impl SendSide {
         let now_micros = self.micros(now);
         let mut newest = None;
         for (sequence, arrival) in packets {
-            let Some(sent) = self.flight.get_mut(usize::from(sequence) % FLIGHT) else { return };
-            if sent.sequence != sequence || sent.size == 0 {
-                continue;
-            }
-            let age = now_micros.wrapping_sub(sent.at);
+            let Some(told) = self.flight.told(sequence, arrival.is_some(), now_micros) else { continue };
             self.counted += 1;
-            let Some(arrival) = arrival else {
-                // Not acknowledged: a later feedback may still report it.
+            let (Told::Arrived(Arrived { age, size }), Some(arrival)) = (told, arrival) else {
                 self.lost += 1;
                 continue;
             };
             let arrival = arrival.clamp(-ARRIVAL_MAX, ARRIVAL_MAX);
-            self.acknowledged.add(arrival, sent.size);
-            sent.size = 0;
+            self.acknowledged.add(arrival, size);
             self.trendline.add(-i64::from(age) + i64::try_from(elapsed(self.opened, now)).unwrap_or(0), arrival);
             newest = Some(age);
         }
+        let round_trip = self.rtt.and_then(|rtt| u32::try_from(rtt.as_micros()).ok());
+        self.flight.conclude(now_micros, round_trip);
         let Some(age) = newest else { return };
         self.has_feedback = true;
         let sample = Duration::from_micros(u64::from(age));
@@ -183,6 +167,12 @@ impl SendSide {
             Usage::Under => self.grown_at = Some(now),
             Usage::Normal => self.grow(now),
         }
+    }
+
+    /// The next packet that the last feedback has shown as lost, of which no other copy has arrived or may still arrive.
+    pub fn next_lost(&mut self, now: Instant) -> Option<Cargo> {
+        let now = self.micros(now);
+        self.flight.next_lost(now)
     }
 
     /// Takes the share of packets lost from receiver reports; only for peers without transport-wide feedback.

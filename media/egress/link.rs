@@ -1,6 +1,6 @@
 //! What all subscriptions of one peer share: keys, address, extension ids, transport-wide numbers, bandwidth.
 
-use crate::bwe::SendSide;
+use crate::bwe::{Cargo, SendSide};
 use crate::codec::ExtensionIds;
 use crate::packet::RtpSeal;
 use std::time::{Duration, Instant};
@@ -99,10 +99,10 @@ impl<S: RtpSeal, D> PeerLink<S, D> {
     }
 
     /// Takes the next transport-wide number for a packet of `size` bytes; `None` where not negotiated.
-    pub(super) fn stamp(&mut self, size: usize, now: Instant) -> Option<u16> {
+    pub(super) fn stamp(&mut self, size: usize, cargo: Option<Cargo>, now: Instant) -> Option<u16> {
         self.extensions.transport_cc?;
         self.transport_sequence = self.transport_sequence.wrapping_add(1);
-        self.bwe.on_sent(self.transport_sequence, size, now);
+        self.bwe.on_sent(self.transport_sequence, size, cargo, now);
         Some(self.transport_sequence)
     }
 
@@ -113,13 +113,13 @@ impl<S: RtpSeal, D> PeerLink<S, D> {
         ((micros << 18) / 1_000_000) as u32
     }
 
-    /// Spends retransmission budget; `false` if it is used up.
-    pub(super) fn spend(&mut self, bytes: usize, now: Instant) -> bool {
+    /// Spends retransmission budget; `false` if no more of it is left than the share that is to be kept for others.
+    pub(super) fn spend(&mut self, bytes: usize, kept: f64, now: Instant) -> bool {
         let rate = (self.bwe.estimate_bps() as f64 / 8.0 * RETRANSMIT_SHARE).max(RETRANSMIT_MIN_BYTES_PER_SECOND);
         let elapsed = now.saturating_duration_since(self.retransmit_at).as_secs_f64();
         self.retransmit_at = now;
         self.retransmit_bytes = (self.retransmit_bytes + elapsed * rate).min(rate * RETRANSMIT_BURST_SECONDS);
-        if self.retransmit_bytes < bytes as f64 {
+        if self.retransmit_bytes < bytes as f64 + kept * rate * RETRANSMIT_BURST_SECONDS {
             return false;
         }
         self.retransmit_bytes -= bytes as f64;

@@ -12,8 +12,11 @@ mod picture;
 mod property;
 mod report;
 mod resend;
+mod retransmit;
 mod sink;
 mod state;
+#[cfg(test)]
+mod stories;
 mod subscription;
 mod target;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::header::Header;
 use super::link::PeerLink;
 use super::sink::PacketSink;
+use crate::bwe::Cargo;
 use crate::codec::{Codec, SendSection};
 use crate::packet::{RtpSeal, SourcePacket, red, vp8};
 use std::time::Instant;
@@ -49,6 +50,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) header: Header<'a>,
     pub(super) index: u64,
     pub(super) original_sequence: Option<u16>,
+    /// What to repair if feedback shows the packet as lost.
+    pub(super) cargo: Option<Cargo>,
     pub(super) body: &'a [u8],
     /// VP8 picture id and TL0PICIDX to write over those of the body.
     pub(super) vp8_ids: Option<(Option<u16>, Option<u8>)>,
@@ -70,12 +73,12 @@ pub(super) fn emit<S: RtpSeal, K: PacketSink>(
     link: &mut PeerLink<S, K::Destination>,
     sink: &mut K,
 ) -> usize {
-    let Outgoing { mut header, index, original_sequence, body, vp8_ids } = outgoing;
+    let Outgoing { mut header, index, original_sequence, cargo, body, vp8_ids } = outgoing;
     header.transport_cc = link.extensions.transport_cc.map(|_| 0);
     let layout = header.layout(&link.extensions);
     let start = layout.length + if original_sequence.is_some() { 2 } else { 0 };
     let total = start + body.len() + link.sealer.overhead();
-    header.transport_cc = link.stamp(total, now);
+    header.transport_cc = link.stamp(total, cargo, now);
     header.abs_send_time = link.abs_send_time(now);
     let slot = sink.slot(total);
     header.write(&link.extensions, layout, slot);

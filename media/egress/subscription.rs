@@ -8,16 +8,12 @@ use super::report::Reports;
 use super::resend::ResendLimiter;
 use super::sink::PacketSink;
 use super::target::LayerTarget;
-use super::window::Mark;
+use crate::bwe::Cargo;
 use crate::codec::{Codec, Kind, SendSection};
 use crate::command::SubscriptionSnapshot;
 use crate::id::TrackKey;
 use crate::packet::{RtpSeal, SourcePacket};
 use std::time::{Duration, Instant};
-
-/// Loss from which a retransmission goes out twice: it is lost as easily as the packet, and a receiver that cannot
-/// measure the round trip asks again after 100 ms only (libwebrtc), which is seen as a freeze.
-const LOSSY_PATH: f64 = 0.02;
 
 /// Packets that carry `a=mid`, until the receiver has bound the SSRC for sure.
 const MID_PACKETS: u64 = 50;
@@ -39,7 +35,7 @@ pub struct Subscription {
     kind: Kind,
     pub(super) ssrc: u32,
     pub(super) rtx_ssrc: u32,
-    payloads: PayloadTable,
+    pub(super) payloads: PayloadTable,
     mid: [u8; MID_BYTES],
     mid_length: u8,
     pub(super) paused: bool,
@@ -47,7 +43,7 @@ pub struct Subscription {
     codec: Option<Codec>,
     pub(super) numbering: Numbering,
     pub(super) counters: Counters,
-    limiter: ResendLimiter,
+    pub(super) limiter: ResendLimiter,
     pub(super) reports: Reports,
     pub(super) started: Instant,
     last_at: Instant,
@@ -59,8 +55,8 @@ pub struct Subscription {
 pub(super) struct Counters {
     pub(super) packets: u64,
     pub(super) octets: u64,
-    retransmissions: u64,
-    nacks: u64,
+    pub(super) retransmissions: u64,
+    pub(super) nacks: u64,
 }
 
 /// What became of a source packet.
@@ -241,10 +237,12 @@ impl Subscription {
             self.numbering.last_timestamp = numbers.timestamp;
             self.last_at = now;
         }
+        let repairable = !padding && self.payloads.rtx(codec).is_some();
         let outgoing = Outgoing {
             header: self.header(self.payloads.media[codec as usize], packet, &numbers, padding),
             index: numbers.index,
             original_sequence: None,
+            cargo: repairable.then_some(Cargo { ssrc: self.ssrc, sequence: numbers.index as u16, copy: 0 }),
             body: if padding { PADDING } else { body },
             vp8_ids: (codec == Codec::Vp8 && !padding).then_some((numbers.picture_id, numbers.tl0)),
         };
@@ -253,37 +251,6 @@ impl Subscription {
         self.counters.packets += 1;
         self.counters.octets += octets as u64;
         Forwarded { sent: true }
-    }
-
-    /// Answers one NACKed sequence number over RTX; without RTX never, since a packet cannot be sealed again with
-    /// another transport-wide number. Returns whether it was sent.
-    pub fn retransmit<'h, S: RtpSeal, K: PacketSink>(
-        &mut self,
-        now: Instant,
-        sequence: u16,
-        history: impl Fn(u8, u64) -> Option<SourcePacket<'h>>,
-        link: &mut PeerLink<S, K::Destination>,
-        sink: &mut K,
-    ) -> bool {
-        self.counters.nacks += 1;
-        let sent = self.send_again(now, sequence, true, &history, link, sink).is_some();
-        let twice = sent
-            && link.bwe.loss() >= LOSSY_PATH
-            && self.send_again(now, sequence, false, &history, link, sink).is_some();
-        self.counters.retransmissions += u64::from(sent) + u64::from(twice);
-        sent
-    }
-
-    /// Sends the newest packet again over RTX, to probe for bandwidth. Returns its size in bytes.
-    pub fn probe<'h, S: RtpSeal, K: PacketSink>(
-        &mut self,
-        now: Instant,
-        history: impl Fn(u8, u64) -> Option<SourcePacket<'h>>,
-        link: &mut PeerLink<S, K::Destination>,
-        sink: &mut K,
-    ) -> Option<usize> {
-        let newest = self.numbering.next_output().checked_sub(1)? as u16;
-        self.send_again(now, newest, false, history, link, sink)
     }
 
     /// Counters for tests, metrics and the admin API.
@@ -313,57 +280,13 @@ impl Subscription {
         }
     }
 
-    fn send_again<'h, S: RtpSeal, K: PacketSink>(
-        &mut self,
-        now: Instant,
-        sequence: u16,
-        limited: bool,
-        history: impl Fn(u8, u64) -> Option<SourcePacket<'h>>,
-        link: &mut PeerLink<S, K::Destination>,
-        sink: &mut K,
-    ) -> Option<usize> {
-        let origin = self.numbering.origin(sequence)?;
-        if limited && !self.limiter.allows(origin.output, link.rtt_or_default(), now) {
-            return None;
-        }
-        let packet = history(origin.segment.layer, origin.source)?;
-        let codec = self.payloads.outgoing(packet.codec)?;
-        let payload_type = self.payloads.rtx(codec)?;
-        let mut body = body(&packet, codec)?;
-        let mut ids = None;
-        if origin.mark == Mark::Padded {
-            body = &[];
-        } else {
-            ids = Some(self.numbering.ids_again(&origin.segment, &packet)?);
-        }
-        if !link.spend(body.len() + 14 + link.sealer.overhead(), now) {
-            return None;
-        }
-        let numbers = Numbers {
-            index: self.numbering.next_rtx,
-            timestamp: packet.timestamp.wrapping_add(origin.segment.timestamp_offset),
-            picture_id: None,
-            tl0: None,
-            marker: self.numbering.ends_picture(&packet),
-        };
-        let mut header = self.header(payload_type, &packet, &numbers, false);
-        header.ssrc = self.rtx_ssrc;
-        let outgoing = Outgoing {
-            header,
-            index: numbers.index,
-            original_sequence: Some(sequence),
-            body,
-            vp8_ids: ids.filter(|_| codec == Codec::Vp8),
-        };
-        let size = emit(now, outgoing, link, sink);
-        self.numbering.next_rtx += 1;
-        if limited {
-            self.limiter.sent(origin.output, now);
-        }
-        Some(size)
-    }
-
-    fn header<'a>(&'a self, pt: u8, packet: &'a SourcePacket<'a>, numbers: &Numbers, padding: bool) -> Header<'a> {
+    pub(super) fn header<'a>(
+        &'a self,
+        pt: u8,
+        packet: &'a SourcePacket<'a>,
+        numbers: &Numbers,
+        padding: bool,
+    ) -> Header<'a> {
         let mid = if self.counters.packets < MID_PACKETS { usize::from(self.mid_length) } else { 0 };
         Header {
             payload_type: pt,

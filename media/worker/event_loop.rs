@@ -58,7 +58,9 @@ impl EventLoop {
             let due = self.core.poll_timeout();
             let wait = due.map_or(sleep_max, |due| due.saturating_duration_since(now).min(sleep_max));
             wait_readable(&mut descriptors, wait);
-            self.waker.reset();
+            if descriptors[0].revents != 0 {
+                self.waker.reset();
+            }
             for index in 0..self.arena.sockets().len() {
                 if descriptors[index + 1].revents != 0 {
                     self.read(index, &mut buffers);

@@ -2,6 +2,7 @@
 
 use super::WorkerCore;
 use super::peer::SubscriptionRef;
+use crate::bwe::Cargo;
 use crate::packet::rtcp::{self, ReportBlock, RtcpItem};
 use crate::worker::arena::SendArena;
 use std::time::Instant;
@@ -18,6 +19,15 @@ struct Allowance {
     nacks: usize,
     feedbacks: usize,
     blocks: usize,
+}
+
+/// What is to be sent again.
+#[derive(Clone, Copy)]
+enum Again {
+    /// A sequence number of a NACK.
+    Asked(u16),
+    /// A packet that feedback has shown as lost.
+    Lost(Cargo),
 }
 
 /// Takes one of what is left; `false` if nothing is.
@@ -62,7 +72,7 @@ impl WorkerCore {
                 if let Some(subscription) = self.subscription(index, media_ssrc) {
                     for sequence in lost.take(allowance.nacks) {
                         allowance.nacks -= 1;
-                        self.retransmit(now, index, subscription, sequence, arena);
+                        self.send_again(now, index, subscription, Again::Asked(sequence), arena);
                     }
                 }
             }
@@ -78,6 +88,7 @@ impl WorkerCore {
                     && let Some(link) = self.links.get_mut(index).and_then(Option::as_mut)
                 {
                     link.bwe.on_feedback(feedback.statuses(), now);
+                    self.repair_lost(now, index, arena);
                 }
             }
             RtcpItem::Remb { bitrate_bps } => {
@@ -122,12 +133,21 @@ impl WorkerCore {
             .filter(|subscription| self.tracks.contains(subscription.track))
     }
 
-    fn retransmit(
+    /// Sends again what feedback has just shown as lost: a request for it may be lost too.
+    fn repair_lost(&mut self, now: Instant, index: usize, arena: &mut SendArena) {
+        while let Some(lost) = self.links.get_mut(index).and_then(|link| link.as_mut()?.bwe.next_lost(now)) {
+            if let Some(subscription) = self.subscription(index, lost.ssrc) {
+                self.send_again(now, index, subscription, Again::Lost(lost), arena);
+            }
+        }
+    }
+
+    fn send_again(
         &mut self,
         now: Instant,
         index: usize,
         subscription: SubscriptionRef,
-        sequence: u16,
+        again: Again,
         arena: &mut SendArena,
     ) {
         let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) else { return };
@@ -141,9 +161,11 @@ impl WorkerCore {
                 .find(|source| source.layer == layer && codec.is_none_or(|codec| codec == source.codec))
                 .and_then(|source| source.history.get(source_sequence))
         };
-        if subscriber.subscription.retransmit(now, sequence, history, link, arena) {
-            self.counters.retransmissions += 1;
-        }
+        let sent = match again {
+            Again::Asked(sequence) => subscriber.subscription.retransmit(now, sequence, history, link, arena),
+            Again::Lost(lost) => subscriber.subscription.repair(now, lost, history, link, arena),
+        };
+        self.counters.retransmissions += u64::from(sent);
     }
 
     fn key_frame_asked(&mut self, now: Instant, index: usize, ssrc: u32) {

@@ -203,17 +203,19 @@ impl WorkerCore {
 
     /// Hands on what a peer's transport wants to send and say.
     fn pump(&mut self, now: Instant, index: usize, arena: &mut SendArena) {
-        let mut ended = None;
+        let (mut ended, mut eventful) = (None, false);
         while let Some((path, datagram)) = self.peers[index].transport.poll_transmit() {
             arena.send(path, &datagram);
         }
         while let Some(event) = self.peers[index].transport.poll_event() {
+            eventful = true;
             ended = ended.or(self.handle_transport_event(now, index, event, arena));
         }
         match ended {
             Some(end) => self.end_peer(index, Some(end)),
             None => {
-                let due = self.peers[index].wake_now(now);
+                let peer = &mut self.peers[index];
+                let due = if eventful { peer.wake_now(now) } else { peer.wake_for_transport(now) };
                 self.wake_by(due);
             }
         }

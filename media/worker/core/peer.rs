@@ -91,6 +91,14 @@ impl Peer {
         self.due = self.due.min(now + TICK);
         self.due
     }
+
+    /// Asks for a visit when the transport's timers want one, within one tick at the earliest; returns when.
+    pub(super) fn wake_for_transport(&mut self, now: Instant) -> Instant {
+        if let Some(due) = self.transport.poll_timeout() {
+            self.due = self.due.min(due.max(now + TICK));
+        }
+        self.due
+    }
 }
 
 impl WorkerCore {

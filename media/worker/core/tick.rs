@@ -8,6 +8,11 @@ use std::time::{Duration, Instant};
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a subscriber's layers are chosen anew.
 const ALLOCATION_INTERVAL: Duration = Duration::from_millis(200);
+/// How much too early layers are chosen and reports sent where the worker is awake for others anyway: what has no hurry
+/// shares its wake-ups.
+const VISIT_SLACK: Duration = Duration::from_millis(20);
+/// Peers that one tick visits too early, so that sharing makes no long turn of many short ones.
+const EARLY_VISITS_MAX: usize = 64;
 /// How often a peer that is not connected is visited; its own timers may ask for more.
 const UNCONNECTED_INTERVAL: Duration = Duration::from_secs(1);
 /// LiveKit's interval of connection quality.
@@ -24,8 +29,7 @@ impl WorkerCore {
         if self.next_tick.is_none_or(|tick| tick > now) {
             return;
         }
-        let due: Vec<usize> = self.peers.iter().filter(|(_, peer)| peer.due <= now).map(|(index, _)| index).collect();
-        for index in due {
+        for index in self.due_peers(now) {
             if self.peers.contains(index) {
                 self.tick_peer(now, ntp, index, arena);
             }
@@ -35,6 +39,20 @@ impl WorkerCore {
         self.departures.handle_timeout(now);
         let departures = self.departures.poll_timeout();
         self.next_tick = [earliest, speakers, departures].into_iter().flatten().min().map(|due| due.max(now + TICK));
+    }
+
+    /// Peers that are due, and those whose layers would be chosen soon.
+    fn due_peers(&self, now: Instant) -> Vec<usize> {
+        let mut early = 0;
+        let due = self.peers.iter().filter(|(_, peer)| {
+            if peer.due <= now {
+                return true;
+            }
+            let soon = peer.due <= now + VISIT_SLACK && peer.due == peer.next_allocation;
+            early += usize::from(soon);
+            soon && early <= EARLY_VISITS_MAX
+        });
+        due.map(|(index, _)| index).collect()
     }
 
     fn tick_peer(&mut self, now: Instant, ntp: u64, index: usize, arena: &mut SendArena) {
@@ -57,12 +75,12 @@ impl WorkerCore {
     }
 
     fn tick_connected(&mut self, now: Instant, ntp: u64, index: usize, arena: &mut SendArena) {
-        if self.peers[index].next_allocation <= now {
+        if self.peers[index].next_allocation <= now + VISIT_SLACK {
             self.peers[index].next_allocation = now + ALLOCATION_INTERVAL;
             self.refresh_bitrates(now, index);
             self.allocate(now, index);
         }
-        if self.peers[index].next_report <= now {
+        if self.peers[index].next_report <= now + VISIT_SLACK {
             self.peers[index].next_report = now + REPORT_INTERVAL;
             self.send_reports(now, ntp, index, arena);
             self.retry_take_over(now, index, arena);

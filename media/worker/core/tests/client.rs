@@ -1,5 +1,6 @@
 //! A WebRTC client in virtual time: ICE checks, DTLS, SRTP, streams that it publishes and a receiver of what it is sent.
 
+use super::browser::Browser;
 use super::observer::Observer;
 use super::sender::{EXTENSIONS, OPUS, Stream, VP8, VP8_RTX};
 use crate::codec::{Codec, IceCredentials, Kind, Payload, ReceiveSection, SendSection};
@@ -74,6 +75,8 @@ pub(super) struct Client {
     pub(super) receivers: Vec<ReceiveSection>,
     pub(super) senders: Vec<SendSection>,
     pub(super) sink: Ingress,
+    /// Speaks RTCP in place of the sink.
+    pub(super) browser: Option<Browser>,
     pub(super) received: Vec<Received>,
     pub(super) told: Told,
     pub(super) observer: Observer,
@@ -117,6 +120,7 @@ impl Client {
             receivers: Vec::new(),
             senders: Vec::new(),
             sink: Ingress::new(now),
+            browser: None,
             received: Vec::new(),
             told: Told::default(),
             observer: Observer::default(),
@@ -190,6 +194,9 @@ impl Client {
         // Duplicates of the network are refused.
         let Ok(length) = srtp.open_rtp(datagram, header.length) else { return };
         let packet = &datagram[..length];
+        if let Some(browser) = &mut self.browser {
+            browser.take(now, &header, packet);
+        }
         if let Some(accepted) = self.sink.handle_rtp(now, &header, packet) {
             self.received.push(Received {
                 at: now - self.start,
@@ -278,6 +285,12 @@ impl Client {
             if rtcp.is_empty() {
                 break;
             }
+            if self.browser.is_none() {
+                srtp.seal_rtcp(&mut rtcp);
+                packets.push(rtcp);
+            }
+        }
+        for mut rtcp in self.browser.as_mut().map(|browser| browser.tick(now)).unwrap_or_default() {
             srtp.seal_rtcp(&mut rtcp);
             packets.push(rtcp);
         }

@@ -127,6 +127,7 @@ fn a_subscriber_whose_track_was_unmuted_while_it_moved_is_served() {
 #[test]
 fn an_ssrc_once_used_is_never_numbered_anew() {
     let mut world = meeting(55);
+    world.run(1_000);
     let sections = world.clients[1].senders.clone();
     let try_again = |world: &mut World| {
         world.clients[1].senders = sections.clone();

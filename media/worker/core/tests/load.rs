@@ -23,6 +23,21 @@ fn a_peer_that_never_connects_is_visited_about_once_a_second() {
     assert!((9..=20).contains(&visits), "{visits} visits in 10 s");
 }
 
+#[test]
+fn idle_peers_share_their_wake_ups() {
+    let mut world = World::new(102);
+    for _ in 0..30 {
+        world.join(0, 1, false);
+        world.run(7);
+    }
+    assert!(world.run_until(10_000, |world| world.clients.iter().all(|client| client.srtp.is_some())));
+    world.run(2_000);
+    world.wakes = 0;
+    world.run(2_000);
+    // 30 peers are visited five times a second each, and checked every two seconds.
+    assert!((20..=150).contains(&world.wakes), "{} wake-ups in 2 s", world.wakes);
+}
+
 /// Lists that are searched are in order, and every track is on its publisher's list.
 fn assert_indexed(world: &World) {
     let core = &world.nodes[0].core;

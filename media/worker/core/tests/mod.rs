@@ -1,5 +1,6 @@
 //! Stories of a whole worker core in virtual time: clients, a lossy network and one or two cores, without sockets.
 
+mod browser;
 mod client;
 mod congestion;
 mod handover;
@@ -10,6 +11,7 @@ mod load;
 mod loss;
 mod media;
 mod observer;
+mod repair;
 mod sender;
 mod world;
 

@@ -94,6 +94,8 @@ pub(super) struct World {
     pub(super) home: Vec<Option<usize>>,
     pub(super) events: Vec<MediaEvent>,
     pub(super) random: SmallRng,
+    /// Times that the cores wanted to be woken.
+    pub(super) wakes: u32,
     /// What the next clients say of pauses.
     pub(super) allow_pause: Option<bool>,
     wire: BTreeMap<(Instant, u64), (End, Vec<u8>)>,
@@ -130,6 +132,7 @@ impl World {
             home: Vec::new(),
             events: Vec::new(),
             random: SmallRng::seed_from_u64(seed),
+            wakes: 0,
             allow_pause: None,
             wire: BTreeMap::new(),
             order: 0,
@@ -381,6 +384,7 @@ impl World {
             core.work(now, arena);
             if core.poll_timeout().is_some_and(|at| at <= now) {
                 core.handle_timeout(now, ntp, arena);
+                self.wakes += 1;
             }
             assert!(core.poll_timeout().is_none_or(|at| at > now), "a core that is due again at once spins");
             self.collect(index);
