@@ -1,4 +1,5 @@
 //! Sessions that enter at one node and live in a room of another, in virtual time.
+#![expect(clippy::disallowed_methods, reason = "measures virtual time")]
 
 use super::net::Cluster;
 use super::*;
@@ -311,16 +312,54 @@ async fn bodies_that_cannot_be_read_break_nothing() {
 #[tokio::test(start_paused = true)]
 async fn two_hundred_rooms_created_through_two_nodes_at_once_have_one_host_each() {
     let cluster = Cluster::start(|_| {}).await;
-    let mut hosts = BTreeSet::new();
+    let mut joins = tokio::task::JoinSet::new();
     for number in 0..200 {
-        let name = format!("race {number}");
-        let (_alice, _bob) = tokio::join!(cluster.join(0, &name, "alice"), cluster.join(1, &name, "bob"));
-        let overview = cluster.nodes[2].rooms.overview().await;
-        let rooms: Vec<_> = overview.rooms.iter().filter(|room| room.name == name).collect();
-        assert_eq!((rooms.len(), rooms[0].participants.len()), (1, 2), "{name}");
-        hosts.insert(rooms[0].host.clone());
+        for (node, identity) in [(0, "alice"), (1, "bob")] {
+            let rooms = cluster.nodes[node].rooms.clone();
+            joins.spawn(async move { rooms.join(single(&format!("race {number}"), identity)).await });
+        }
     }
+    let sessions: Vec<_> = joins.join_all().await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(sessions.len(), 400);
+    let overview = cluster.nodes[2].rooms.overview().await;
+    assert_eq!(overview.rooms.len(), 200, "each has one host");
+    assert!(overview.rooms.iter().all(|room| room.participants.len() == 2));
+    let hosts: BTreeSet<_> = overview.rooms.iter().map(|room| room.host.clone()).collect();
     assert_eq!(hosts.len(), 3, "rooms are spread");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_partition_one_of_two_rooms_remains_and_all_meet_there() {
+    let cluster = Cluster::start(|_| {}).await;
+    cluster.part(&[&[0], &[1, 2]]);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut alice = cluster.join(0, "room", "alice").await;
+    let mut others = vec![cluster.join(1, "room", "bob").await, cluster.join(2, "room", "carol").await];
+    cluster.part(&[&[0, 1, 2]]);
+    assert_eq!(leave(&mut alice).await, (DisconnectReason::Migration, Action::Reconnect), "the smaller one retires");
+    let mut again = cluster.join(0, "room", "alice").await;
+    pong(&mut again).await;
+    for session in &mut others {
+        pong(session).await;
+    }
+    let overview = cluster.nodes[1].rooms.overview().await;
+    assert_eq!((overview.rooms.len(), overview.rooms[0].participants.len()), (1, 3));
+    assert!(overview.rooms[0].epoch > 1, "decided anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_only_this_entry_cannot_reach_is_an_error_in_bounded_time() {
+    let cluster = Cluster::start(|_| {}).await;
+    let (name, mut keeper) = cluster.room_at(1).await;
+    cluster.cut(0, 1);
+    let started = tokio::time::Instant::now();
+    let error = cluster.nodes[0].rooms.join(single(&name, "alice")).await.unwrap_err();
+    assert_eq!(error.status(), 503, "{error}");
+    assert!(started.elapsed() <= crate::limits::JOIN_DEADLINE);
+    pong(&mut keeper).await;
+    let mut bob = cluster.join(2, &name, "bob").await;
+    pong(&mut bob).await;
+    assert_eq!(cluster.nodes[2].rooms.overview().await.rooms.iter().filter(|room| room.name == name).count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
