@@ -143,6 +143,8 @@ async fn after_a_partition_one_of_two_rooms_remains_and_all_meet_there() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let mut alice = cluster.join(0, "room", "alice").await;
     let mut others = vec![cluster.join(1, "room", "bob").await, cluster.join(2, "room", "carol").await];
+    // Hosts tell their owners once a second how many are in a room.
+    tokio::time::sleep(Duration::from_secs(2)).await;
     cluster.part(&[&[0, 1, 2]]);
     assert_eq!(leave(&mut alice).await, (DisconnectReason::Migration, Action::Reconnect), "the smaller one retires");
     let mut again = cluster.join(0, "room", "alice").await;
@@ -181,4 +183,16 @@ async fn a_room_that_retires_sends_its_people_to_join_anew() {
     }
     settle().await;
     assert!(cluster.nodes[1].rooms.snapshot().await.rooms.iter().all(|room| room.name != name));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_shuts_down_sends_its_people_to_a_room_on_another_node() {
+    let cluster = Cluster::start(|_| {}).await;
+    let (name, _keeper) = cluster.room_at(1).await;
+    let mut alice = cluster.join(0, &name, "alice").await;
+    cluster.nodes[1].rooms.shutdown().await;
+    assert_eq!(leave(&mut alice).await, (DisconnectReason::ServerShutdown, Action::Reconnect));
+    let mut again = cluster.join(0, &name, "alice").await;
+    pong(&mut again).await;
+    assert_ne!(cluster.room(&name).await.host.as_str(), "ND_2");
 }
