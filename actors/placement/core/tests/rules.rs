@@ -123,6 +123,20 @@ fn rule_3_a_host_registers_each_second_and_on_each_change_with_the_first_two() {
 }
 
 #[test]
+fn rule_3_after_a_change_a_host_registers_again_within_the_settle_window_of_owners_that_see_it_later() {
+    let [a, b, c] = trio();
+    let room = room_of(&b, &[&a, &b, &c]);
+    let mut host = Bench::settled(&a, &[&b, &c]);
+    host.hear(&b, Message::Assign { room, epoch: epoch(1, &b) });
+    host.pass(10_000);
+    host.see(&[&b]);
+    let effects = host.pass(950);
+    let again =
+        sent(&effects).into_iter().filter(|(to, message)| **to == b && matches!(message, Message::Register { .. }));
+    assert_eq!(again.count(), 3);
+}
+
+#[test]
 fn rule_3_who_is_not_the_owner_keeps_the_floor_only() {
     let [a, b, c] = trio();
     let room = room_of(&b, &[&a, &b, &c]);
