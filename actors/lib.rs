@@ -10,12 +10,14 @@ mod clock;
 mod config;
 mod error;
 mod ids;
+mod inbox;
 mod legacy;
 mod limits;
 mod participant;
 mod permission;
 mod placement;
 mod registry;
+mod relay;
 mod room;
 mod rooms;
 mod router;
@@ -30,6 +32,8 @@ mod track;
 pub use api::ParticipantChange;
 pub use config::{Limits, NodeIdentity, RoomSettings, RoomsConfig, TokenSigner};
 pub use error::{JoinError, RelocateError, StartError};
+pub use inbox::{ClusterDoor, InboxReceiver, inbox};
+pub use placement::core as placement_core;
 pub use rooms::Rooms;
 pub use session::{
     Join, SESSION_REQUESTS_MAX, SESSION_RESPONSES_MAX, Session, SessionError, SessionInput, SessionOutput,

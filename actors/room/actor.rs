@@ -5,17 +5,18 @@ use crate::clock;
 use crate::error::{JoinError, RelocateError};
 use crate::ids::Ids;
 use crate::participant::{ParticipantActor, ParticipantArguments, ParticipantMessage, Resume, ToParticipant};
+use crate::placement::PlacementMessage;
 use crate::registry::{RoomEntry, Shared};
 use crate::room::message::{RoomCommand, RoomMessage};
 use crate::room::state::{RoomEffect, RoomState};
-use crate::rooms::ask;
+use crate::rooms::{ask, preset};
 use crate::session::{Join, SESSION_RESPONSES_MAX, Session, SessionInput};
 use crate::signal::{self, Message};
 use crate::snapshot::{ParticipantSnapshot, RoomSnapshot};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
 use starling_media::id::RoomKey;
 use starling_media::worker::Relocation;
-use starling_protocol::livekit as lk;
+use starling_protocol::id::NodeId;
 use starling_protocol::livekit::DisconnectReason;
 use starling_protocol::livekit::leave_request::Action;
 use starling_protocol::livekit::participant_info::State;
@@ -36,9 +37,18 @@ pub(crate) struct RoomArguments {
     pub(crate) key: RoomKey,
     pub(crate) name: String,
     pub(crate) worker: usize,
-    pub(crate) preset: Option<Box<lk::RoomConfiguration>>,
     /// Parent of participants, so that they outlive a crashed room long enough to say goodbye.
     pub(crate) supervisor: ActorCell,
+    /// Hears how many participants there are.
+    pub(crate) placement: ActorRef<PlacementMessage>,
+}
+
+/// One participant's actor.
+#[derive(Debug)]
+struct Present {
+    actor: ActorRef<ParticipantMessage>,
+    /// Where its WebSocket ends, or ended last.
+    entry: NodeId,
 }
 
 /// A running room.
@@ -47,8 +57,10 @@ pub(crate) struct RunningRoom {
     state: RoomState,
     shared: Arc<Shared>,
     supervisor: ActorCell,
+    placement: ActorRef<PlacementMessage>,
+    participants_told: usize,
     worker: usize,
-    participants: BTreeMap<String, ActorRef<ParticipantMessage>>,
+    participants: BTreeMap<String, Present>,
     /// The registry's count of its tracks.
     tracks: Arc<AtomicUsize>,
     alarm: Alarm,
@@ -64,12 +76,12 @@ impl Actor for RoomActor {
         myself: ActorRef<RoomMessage>,
         arguments: RoomArguments,
     ) -> Result<RunningRoom, ActorProcessingErr> {
-        let RoomArguments { shared, key, name, worker, preset, supervisor } = arguments;
+        let RoomArguments { shared, key, name, worker, supervisor, placement } = arguments;
         let state = RoomState::new(
             Arc::clone(&shared.config),
             key,
             &name,
-            preset.as_deref(),
+            None,
             shared.numbers.clone(),
             clock::calendar(),
             Ids::random().seed(),
@@ -81,6 +93,8 @@ impl Actor for RoomActor {
             state,
             shared,
             supervisor,
+            placement,
+            participants_told: 0,
             worker,
             participants: BTreeMap::new(),
             tracks,
@@ -98,11 +112,11 @@ impl Actor for RoomActor {
     ) -> Result<(), ActorProcessingErr> {
         let now = clock::now();
         match message {
-            RoomMessage::Join { join, reply } => {
+            RoomMessage::Join { join, entry, reply } => {
                 let answer = if join.parameters.reconnect {
-                    Ok(room.resume(&join))
+                    Ok(room.resume(&join, entry))
                 } else {
-                    room.join(&join, &myself, now).await
+                    room.join(&join, entry, &myself, now).await
                 };
                 // A caller that gave up drops its session, which the participant hears as a lost WebSocket.
                 let _ = reply.send(answer);
@@ -139,7 +153,14 @@ impl Actor for RoomActor {
 }
 
 impl RunningRoom {
-    async fn join(&mut self, join: &Join, myself: &ActorRef<RoomMessage>, now: Instant) -> Result<Session, JoinError> {
+    async fn join(
+        &mut self,
+        join: &Join,
+        entry: NodeId,
+        myself: &ActorRef<RoomMessage>,
+        now: Instant,
+    ) -> Result<Session, JoinError> {
+        self.state.configure(join.claims.room_config.as_ref().and_then(preset).as_deref());
         let joined = self.state.join(join, now)?;
         let (output, responses) = mpsc::channel(SESSION_RESPONSES_MAX);
         let sink = self.shared.numbers.next();
@@ -158,9 +179,9 @@ impl RunningRoom {
         let Ok((actor, _)) = spawned else {
             let message = crate::room::FromParticipant::Left { reason: DisconnectReason::JoinFailure };
             self.state.handle_participant(&sid, message, now);
-            return Err(JoinError::Unavailable { reason: "participant cannot start" });
+            return Err(JoinError::Unavailable { reason: "participant cannot start".into() });
         };
-        self.participants.insert(sid, actor.clone());
+        self.participants.insert(sid, Present { actor: actor.clone(), entry });
         // What the room has to say of existing tracks comes first, so that the bundled offer is answered with them.
         self.perform(myself);
         let (add_tracks, offer) = (join.parameters.add_tracks.clone(), join.parameters.publisher_offer.clone());
@@ -170,18 +191,20 @@ impl RunningRoom {
     }
 
     /// Gives the session a new WebSocket, or tells the client to start anew.
-    fn resume(&self, join: &Join) -> Session {
+    fn resume(&mut self, join: &Join, entry: NodeId) -> Session {
         let (output, responses) = mpsc::channel(SESSION_RESPONSES_MAX);
         let resumable = self.state.resume(join);
-        let found = resumable.and_then(|found| Some((self.participants.get(&found.sid)?.clone(), found)));
-        let Some((actor, found)) = found else { return refused_resume() };
+        let found = resumable.and_then(|found| Some((self.participants.get_mut(&found.sid)?, found)));
+        let Some((present, found)) = found else { return refused_resume() };
         let sink = self.shared.numbers.next();
         let resume =
             Resume { claims: join.claims.clone(), parameters: join.parameters.clone(), updates: found.updates };
         let message = ParticipantMessage::Resumed { sink, output, resume: Box::new(resume) };
-        if actor.cast(message).is_err() {
+        if present.actor.cast(message).is_err() {
             return refused_resume();
         }
+        present.entry = entry;
+        let actor = present.actor.clone();
         let first = signal::response(Message::Reconnect(found.response));
         Session { first, requests: SessionInput::new(actor, sink), responses }
     }
@@ -193,7 +216,7 @@ impl RunningRoom {
         }
         for participant in self.participants.values() {
             // One that does not answer has ended, or is stuck and will be.
-            ask(participant, |reply| ParticipantMessage::Hold { reply }).await;
+            ask(&participant.actor, |reply| ParticipantMessage::Hold { reply }).await;
         }
         let room = self.state.key;
         let peers: Vec<_> =
@@ -204,7 +227,7 @@ impl RunningRoom {
         }
         for participant in self.participants.values() {
             // One that has ended needs no worker.
-            let _ = participant.cast(ParticipantMessage::Relocated { worker: self.worker });
+            let _ = participant.actor.cast(ParticipantMessage::Relocated { worker: self.worker });
         }
         Ok(relocated?)
     }
@@ -237,11 +260,19 @@ impl RunningRoom {
                 let _ = reply.send(sid.is_some());
             }
             RoomCommand::SendData { packet, channel } => self.state.send_data(&packet, channel, now),
-            RoomCommand::Close { reason } => self.state.close(reason),
+            RoomCommand::Close { reason, action } => self.state.close(reason, action),
         }
     }
 
     fn perform(&mut self, myself: &ActorRef<RoomMessage>) {
+        let participants = self.state.members.len();
+        if participants != self.participants_told {
+            self.participants_told = participants;
+            let room = self.state.room.name.clone();
+            let participants = u32::try_from(participants).unwrap_or(u32::MAX);
+            // Placement lives as long as the rooms.
+            let _ = self.placement.cast(PlacementMessage::Load { room, participants });
+        }
         if self.shared.config.limits.tracks > 0 {
             self.tracks.store(self.state.track_count(), Ordering::Relaxed);
         }
@@ -264,10 +295,14 @@ impl RunningRoom {
     }
 
     fn tell(&self, sid: &str, message: Box<ToParticipant>) {
-        if let Some(actor) = self.participants.get(sid) {
+        if let Some(present) = self.participants.get(sid) {
             // An actor that is ending tells so by `Left`.
-            let _ = actor.cast(ParticipantMessage::Room(message));
+            let _ = present.actor.cast(ParticipantMessage::Room(message));
         }
+    }
+
+    fn entry(&self, sid: &str) -> NodeId {
+        self.participants.get(sid).map_or(&self.shared.me.node_id, |present| &present.entry).clone()
     }
 
     fn snapshot(&self) -> RoomSnapshot {
@@ -276,6 +311,7 @@ impl RunningRoom {
             identity: member.info.identity.clone(),
             name: member.info.name.clone(),
             state: State::try_from(member.info.state).unwrap_or_default().as_str_name().into(),
+            entry: self.entry(&member.info.sid),
             hidden: member.permission.hidden,
             tracks: member.tracks.keys().cloned().collect(),
             subscriptions: member.subscribed.keys().cloned().collect(),
@@ -284,6 +320,9 @@ impl RunningRoom {
         RoomSnapshot {
             name: self.state.room.name.clone(),
             sid: self.state.room.sid.clone(),
+            host: self.shared.me.node_id.clone(),
+            epoch: 0,
+            standby: None,
             worker: self.worker,
             participants: participants.collect(),
         }

@@ -22,7 +22,7 @@ impl RoomState {
     /// Would a join be refused now?
     pub(crate) fn validate(&self, join: &Join) -> Result<(), JoinError> {
         if self.closed {
-            return Err(JoinError::Unavailable { reason: "room is closing" });
+            return Err(JoinError::Unavailable { reason: "room is closing".into() });
         }
         let limit = self.room.max_participants;
         let independent = self.members.values().filter(|member| !member.dependent);
@@ -117,10 +117,10 @@ impl RoomState {
     }
 
     /// Ends the room.
-    pub(crate) fn close(&mut self, reason: DisconnectReason) {
+    pub(crate) fn close(&mut self, reason: DisconnectReason, action: Action) {
         let sids: Vec<String> = self.members.keys().cloned().collect();
         for sid in sids {
-            self.to(&sid, ToParticipant::Leave { reason, action: Action::Disconnect });
+            self.to(&sid, ToParticipant::Leave { reason, action });
             self.effects.push_back(RoomEffect::Forget { sid });
         }
         self.members.clear();
