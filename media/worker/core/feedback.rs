@@ -2,8 +2,10 @@
 
 use super::WorkerCore;
 use super::peer::SubscriptionRef;
+use super::spread::SourceReport;
 use crate::packet::rtcp::{self, ReportBlock, RtcpItem};
 use crate::worker::arena::SendArena;
+use std::cell::Cell;
 use std::time::Instant;
 
 /// NACKed sequence numbers answered of one RTCP datagram; the rest waits for the repeat.
@@ -93,7 +95,11 @@ impl WorkerCore {
         self.peers[index].ingress.handle_sender_report(now, ssrc, ntp, rtp);
         let Some((track, layer)) = self.peers[index].ingress.layer_of(ssrc) else { return };
         let Some(&track) = self.track_by_key.get(&track) else { return };
-        for subscriber in &mut self.tracks[track].subscribers {
+        let entry = &mut self.tracks[track];
+        for source in entry.sources.iter_mut().filter(|source| source.layer == layer) {
+            source.report = Some(SourceReport { at: now, ntp, rtp });
+        }
+        for subscriber in &mut entry.subscribers {
             subscriber.subscription.handle_source_report(now, layer, ntp, rtp);
         }
     }
@@ -135,14 +141,22 @@ impl WorkerCore {
         let Ok(place) = track.place_of(index, subscription.ssrc) else { return };
         let (sources, subscriber) = (&track.sources, &mut track.subscribers[place]);
         let codec = subscriber.codec;
+        let missed = Cell::new(None);
         let history = |layer: u8, source_sequence: u64| {
-            sources
+            let source = sources
                 .iter()
-                .find(|source| source.layer == layer && codec.is_none_or(|codec| codec == source.codec))
-                .and_then(|source| source.history.get(source_sequence))
+                .find(|source| source.layer == layer && codec.is_none_or(|codec| codec == source.codec))?;
+            let packet = source.history.get(source_sequence);
+            if packet.is_none() {
+                missed.set(Some((source.era, source_sequence)));
+            }
+            packet
         };
         if subscriber.subscription.retransmit(now, sequence, history, link, arena) {
             self.counters.retransmissions += 1;
+        }
+        if let Some((era, sequence)) = missed.get() {
+            self.miss(subscription.track, era, sequence);
         }
     }
 

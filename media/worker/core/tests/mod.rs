@@ -11,6 +11,7 @@ mod loss;
 mod media;
 mod observer;
 mod sender;
+mod spread;
 mod world;
 
 use client::Received;

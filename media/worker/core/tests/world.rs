@@ -1,6 +1,7 @@
 //! Cores, clients and the network between them, moved on in steps of one millisecond.
 
-use super::super::{CoreConfig, WorkerCore};
+use super::super::spread::with_capacity;
+use super::super::{CoreConfig, RingReader, RingWriter, WorkerCore, ring};
 use super::client::{Client, payloads};
 use super::sender::{EXTENSIONS, Stream};
 use crate::codec::{Channel, IceCredentials, Kind, ReceiveSection, RemoteTransport, SendSection, Setup};
@@ -96,6 +97,10 @@ pub(super) struct World {
     pub(super) random: SmallRng,
     /// What the next clients say of pauses.
     pub(super) allow_pause: Option<bool>,
+    /// Messages that workers have sent each other.
+    pub(super) controls: u64,
+    /// Nodes that do not look into their rings.
+    pub(super) asleep: Vec<usize>,
     wire: BTreeMap<(Instant, u64), (End, Vec<u8>)>,
     order: u64,
     addresses: BTreeMap<SocketAddr, usize>,
@@ -131,10 +136,47 @@ impl World {
             events: Vec::new(),
             random: SmallRng::seed_from_u64(seed),
             allow_pause: None,
+            controls: 0,
+            asleep: Vec::new(),
             wire: BTreeMap::new(),
             order: 0,
             addresses: BTreeMap::new(),
             next_ssrc: 0x2000,
+        }
+    }
+
+    /// Nodes that are workers of one process: what one has, subscribers at the others get.
+    pub(super) fn spread(seed: u64, nodes: usize) -> Self {
+        Self::spread_by(seed, nodes, ring)
+    }
+
+    /// The same with rings of so many packets.
+    pub(super) fn narrow(seed: u64, nodes: usize, packets: usize) -> Self {
+        Self::spread_by(seed, nodes, || with_capacity(packets, packets * 1_500))
+    }
+
+    fn spread_by(seed: u64, nodes: usize, ring: impl Fn() -> (RingWriter, RingReader)) -> Self {
+        let mut world = Self::with(seed, nodes, |_| {});
+        for one in 0..nodes {
+            for other in one + 1..nodes {
+                let ((up, up_end), (down, down_end)) = (ring(), ring());
+                world.nodes[one].core.connect(one, other, up, down_end);
+                world.nodes[other].core.connect(other, one, down, up_end);
+            }
+        }
+        world
+    }
+
+    /// Brings what workers say to each other there, except what a test holds back.
+    fn carry_controls(&mut self) {
+        let now = self.now;
+        for from in 0..self.nodes.len() {
+            for to in 0..self.nodes.len() {
+                while let Some(control) = self.nodes[from].core.poll_control(to) {
+                    self.controls += 1;
+                    self.nodes[to].core.handle_control(now, from, control);
+                }
+            }
         }
     }
 
@@ -375,8 +417,13 @@ impl World {
                 (End::Node(node, remote), datagram) => self.inject(node, remote, datagram),
             }
         }
+        self.carry_controls();
         for index in 0..self.nodes.len() {
+            let awake = !self.asleep.contains(&index);
             let Node { core, arena } = &mut self.nodes[index];
+            if awake {
+                core.take_handed(now, arena);
+            }
             core.forward_due(now, arena);
             core.work(now, arena);
             if core.poll_timeout().is_some_and(|at| at <= now) {
