@@ -2,6 +2,7 @@
 
 use crate::worker::core::{Control, WorkerCore, ring};
 use crate::worker::wake::Waker;
+use rand::Rng;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -108,6 +109,9 @@ impl Neighbours {
 
 /// Lays a ring each way between every two workers.
 pub(crate) fn connect(cores: &mut [WorkerCore]) {
+    for core in cores.iter_mut() {
+        core.begin_eras(rand::rng().random());
+    }
     for one in 0..cores.len() {
         for other in one + 1..cores.len() {
             let ((up, up_end), (down, down_end)) = (ring(), ring());

@@ -19,7 +19,7 @@ mod tick;
 mod track;
 
 pub(crate) use departure::Relayed;
-pub(crate) use spread::{Control, RingReader, RingWriter, ring};
+pub(crate) use spread::{Control, ring};
 
 use crate::command::{MediaEvent, PeerEnd};
 use crate::id::{ConnectionId, Path, PeerId, RoomKey, TrackKey};

@@ -113,6 +113,7 @@ pub(super) struct Spread {
     /// Rooms that are at home elsewhere.
     homes: BTreeMap<RoomKey, usize>,
     worker: usize,
+    /// The last era given out. Workers, also of other nodes, begin at random numbers and never meet.
     eras: u64,
     /// Bytes of the packet just read.
     bytes: Vec<u8>,
@@ -122,10 +123,9 @@ pub(super) struct Spread {
 impl Spread {
     /// A number for what a source counts from here on: no worker uses it again.
     pub(super) fn next_era(&mut self) -> u64 {
-        /// Bits below the worker's index: more eras than packets.
-        const ERA_BITS: u32 = 48;
-        self.eras += 1;
-        (self.worker as u64 + 1) << ERA_BITS | self.eras
+        // 0 stands for a state without eras.
+        self.eras = self.eras.checked_add(1).unwrap_or(1);
+        self.eras
     }
 
     fn neighbour(&mut self, worker: usize) -> Option<&mut Neighbour> {
@@ -187,6 +187,11 @@ impl WorkerCore {
             spread.neighbours.resize_with(other + 1, || None);
         }
         spread.neighbours[other] = Some(Neighbour::new(out, inbound));
+    }
+
+    /// Begins to number eras after `last`, a random number: sources may come from, and go to, any worker of any node.
+    pub(crate) fn begin_eras(&mut self, last: u64) {
+        self.spread.eras = last;
     }
 
     /// Workers that have been handed packets since the last call.

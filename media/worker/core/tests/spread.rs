@@ -1,10 +1,51 @@
 //! A room on two or three workers: who publishes at one is heard and seen at the others.
 
+use super::super::ring;
+use super::super::spread::{RingReader, RingWriter, with_capacity};
 use super::*;
 use crate::codec::{Channel, Kind};
 use crate::command::{MediaCommand, MediaEvent};
 use crate::id::{RoomKey, TrackKey};
 use crate::transport::testing;
+use rand::Rng;
+use std::time::Duration;
+
+impl World {
+    /// Nodes that are workers of one process: what one has, subscribers at the others get.
+    pub(super) fn spread(seed: u64, nodes: usize) -> Self {
+        Self::spread_by(seed, nodes, ring)
+    }
+
+    /// The same with rings of so many packets.
+    pub(super) fn narrow(seed: u64, nodes: usize, packets: usize) -> Self {
+        Self::spread_by(seed, nodes, || with_capacity(packets, packets * 1_500))
+    }
+
+    fn spread_by(seed: u64, nodes: usize, ring: impl Fn() -> (RingWriter, RingReader)) -> Self {
+        let mut world = Self::with(seed, nodes, |_| {});
+        for one in 0..nodes {
+            for other in one + 1..nodes {
+                let ((up, up_end), (down, down_end)) = (ring(), ring());
+                world.nodes[one].core.connect(one, other, up, down_end);
+                world.nodes[other].core.connect(other, one, down, up_end);
+            }
+        }
+        world
+    }
+
+    /// Brings what workers say to each other there, except what a test holds back.
+    pub(super) fn carry_controls(&mut self) {
+        let now = self.now;
+        for from in 0..self.nodes.len() {
+            for to in 0..self.nodes.len() {
+                while let Some(control) = self.nodes[from].core.poll_control(to) {
+                    self.controls += 1;
+                    self.nodes[to].core.handle_control(now, from, control);
+                }
+            }
+        }
+    }
+}
 
 /// A publisher of audio and simulcast video at node 0, and a subscriber of both at each node named.
 fn meeting(seed: u64, nodes: usize, subscribers: &[usize]) -> World {
@@ -218,7 +259,7 @@ fn speakers_of_all_workers_are_told_once_by_the_home_worker() {
 fn a_subscriber_that_moves_to_another_worker_keeps_its_subscriptions() {
     let mut world = meeting(80, 2, &[0, 0]);
     for (up, down) in &mut world.pipes {
-        (up.latency, down.latency) = (std::time::Duration::from_millis(1), std::time::Duration::from_millis(1));
+        (up.latency, down.latency) = (Duration::from_millis(1), Duration::from_millis(1));
     }
     world.run(1_000);
     world.move_all(&[1], 1);
@@ -238,7 +279,7 @@ fn a_subscriber_that_moves_to_another_worker_keeps_its_subscriptions() {
 fn a_publisher_that_moves_to_another_worker_keeps_its_subscribers_everywhere() {
     let mut world = meeting(81, 3, &[0, 1, 2]);
     for (up, down) in &mut world.pipes {
-        (up.latency, down.latency) = (std::time::Duration::from_millis(1), std::time::Duration::from_millis(1));
+        (up.latency, down.latency) = (Duration::from_millis(1), Duration::from_millis(1));
     }
     world.run(1_000);
     for node in [1, 2, 0] {
@@ -271,4 +312,53 @@ fn a_worker_that_begins_anew_is_served_again_and_serves_again() {
     world.run(1_500);
     assert_flows(&mut world, client);
     assert_sound(&world, client);
+}
+
+#[test]
+fn no_nonce_is_used_twice_and_media_goes_on_whoever_moves_where() {
+    for seed in 0..20 {
+        let mut world = meeting(900 + seed, 3, &[0, 1, 2]);
+        for (up, down) in &mut world.pipes {
+            (up.loss, down.loss) = (0.03, 0.05);
+            (up.jitter, down.jitter) = (Duration::from_millis(8), Duration::from_millis(8));
+        }
+        for _ in 0..25 {
+            let client = world.random.random_range(0..4);
+            match world.random.random_range(0..6) {
+                0 => {
+                    let (layer, enabled) = (world.random.random_range(0..3), world.random.random_bool(0.8));
+                    world.prefer(client.max(1), 11, layer, enabled);
+                }
+                1 => {
+                    let (track, muted) = (world.random.random_range(10..12), world.random.random_bool(0.3));
+                    world.mute(0, track, muted);
+                }
+                2 => {
+                    let ssrc = world.fresh_ssrc();
+                    world.clients[0].streams[3].change_ssrc(ssrc);
+                }
+                _ => {
+                    let (from, to) = (world.home[client], world.random.random_range(0..3));
+                    if from == Some(world.clients[client].node) && from != Some(to) {
+                        world.move_all(&[client], to);
+                    }
+                }
+            }
+            let pause = world.random.random_range(5..300);
+            world.run(pause);
+        }
+        for (up, down) in &mut world.pipes {
+            (up.loss, down.loss) = (0.0, 0.0);
+        }
+        world.mute(0, 10, false);
+        world.mute(0, 11, false);
+        for client in 1..4 {
+            world.prefer(client, 11, 2, true);
+        }
+        world.run(4_000);
+        for client in 1..4 {
+            assert_flows(&mut world, client);
+            assert_eq!(world.clients[client].of(TrackKey(11)).last().unwrap().layer(), 2, "seed {seed}");
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! Cores, clients and the network between them, moved on in steps of one millisecond.
 
-use super::super::spread::with_capacity;
-use super::super::{CoreConfig, RingReader, RingWriter, WorkerCore, ring};
+use super::super::{CoreConfig, WorkerCore};
 use super::client::{Client, payloads};
 use super::sender::{EXTENSIONS, Stream};
 use crate::codec::{Channel, IceCredentials, Kind, ReceiveSection, RemoteTransport, SendSection, Setup};
@@ -114,7 +113,7 @@ impl World {
 
     pub(super) fn with(seed: u64, nodes: usize, change: impl Fn(&mut CoreConfig)) -> Self {
         let now = crate::egress::testing::start();
-        let node = |_| {
+        let node = |index: usize| {
             let mut config = CoreConfig {
                 certificate: testing::certificate(),
                 hold: Duration::from_micros(1_500),
@@ -124,7 +123,9 @@ impl World {
                 test_switches: true,
             };
             change(&mut config);
-            Node { core: WorkerCore::new(config), arena: SendArena::capturing() }
+            let mut core = WorkerCore::new(config);
+            core.begin_eras((index as u64 + 1) << 32);
+            Node { core, arena: SendArena::capturing() }
         };
         Self {
             now,
@@ -142,41 +143,6 @@ impl World {
             order: 0,
             addresses: BTreeMap::new(),
             next_ssrc: 0x2000,
-        }
-    }
-
-    /// Nodes that are workers of one process: what one has, subscribers at the others get.
-    pub(super) fn spread(seed: u64, nodes: usize) -> Self {
-        Self::spread_by(seed, nodes, ring)
-    }
-
-    /// The same with rings of so many packets.
-    pub(super) fn narrow(seed: u64, nodes: usize, packets: usize) -> Self {
-        Self::spread_by(seed, nodes, || with_capacity(packets, packets * 1_500))
-    }
-
-    fn spread_by(seed: u64, nodes: usize, ring: impl Fn() -> (RingWriter, RingReader)) -> Self {
-        let mut world = Self::with(seed, nodes, |_| {});
-        for one in 0..nodes {
-            for other in one + 1..nodes {
-                let ((up, up_end), (down, down_end)) = (ring(), ring());
-                world.nodes[one].core.connect(one, other, up, down_end);
-                world.nodes[other].core.connect(other, one, down, up_end);
-            }
-        }
-        world
-    }
-
-    /// Brings what workers say to each other there, except what a test holds back.
-    fn carry_controls(&mut self) {
-        let now = self.now;
-        for from in 0..self.nodes.len() {
-            for to in 0..self.nodes.len() {
-                while let Some(control) = self.nodes[from].core.poll_control(to) {
-                    self.controls += 1;
-                    self.nodes[to].core.handle_control(now, from, control);
-                }
-            }
         }
     }
 
