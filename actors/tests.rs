@@ -1,6 +1,7 @@
 //! Whole rooms in virtual time, with a media plane that only listens.
 
 mod resume;
+mod spread;
 
 use crate::config::{RoomsConfig, TokenSigner};
 use crate::error::JoinError;
