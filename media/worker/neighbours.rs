@@ -123,8 +123,6 @@ pub(crate) fn connect(cores: &mut [WorkerCore]) {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::disallowed_methods, reason = "the shell's own tests wait for threads")]
-
     use super::*;
 
     fn is_awake(waker: &Waker) -> bool {
