@@ -86,6 +86,9 @@ impl WorkerCore {
 
     /// Takes a share of what other workers have handed over and forwards it; returns whether more is left.
     pub(crate) fn take_handed(&mut self, now: Instant, arena: &mut SendArena) -> bool {
+        if self.spread.neighbours.is_empty() {
+            return false;
+        }
         let mut more = false;
         for worker in 0..self.spread.neighbours.len() {
             let mut taken = 0;
