@@ -25,6 +25,8 @@ pub struct RoomsConfig {
     pub dynacast_pause_delay: Duration,
     /// Whether `a=ice-lite` is said to clients that do not refuse it.
     pub ice_lite: bool,
+    /// Peers of one room at its home media worker from which on new ones go to other workers.
+    pub spread_peers: usize,
     /// Who this node is to clients.
     pub node: NodeIdentity,
     /// STUN and TURN servers told to clients.
@@ -58,6 +60,7 @@ impl RoomsConfig {
             reconnect_grace_s: 20,
             dynacast_pause_delay: Duration::from_secs(5),
             ice_lite: false,
+            spread_peers: crate::room::SPREAD_PEERS,
             node: NodeIdentity::default(),
             ice_servers: Vec::new(),
             token_signer,

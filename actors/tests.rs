@@ -3,6 +3,7 @@
 mod cluster;
 mod net;
 mod resume;
+mod spread;
 
 use crate::config::{RoomsConfig, TokenSigner};
 use crate::error::JoinError;

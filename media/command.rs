@@ -112,6 +112,13 @@ pub enum MediaCommand {
         /// Index of the worker that imported it.
         worker: usize,
     },
+    /// Says which worker a room is at home at: there its speakers are chosen. Without it, wherever its peers are.
+    SetHome {
+        /// The room.
+        room: RoomKey,
+        /// Index of the worker.
+        worker: usize,
+    },
     /// Carries out several commands with no datagram between them.
     Batch(Vec<MediaCommand>),
     /// Answers with counters of this worker.
@@ -290,6 +297,15 @@ pub struct WorkerSnapshot {
     pub retransmissions: u64,
     /// Key-frame requests sent to publishers.
     pub key_frame_requests: u64,
+    /// Packets handed to other workers, once for each that has subscribers.
+    #[serde(default)]
+    pub packets_handed: u64,
+    /// Packets not handed because another worker was too far behind.
+    #[serde(default)]
+    pub handed_overflowed: u64,
+    /// Packets that came from other workers for subscribers that have gone.
+    #[serde(default)]
+    pub handed_stale: u64,
     /// Datagrams dropped because they did not authenticate, parse or belong to anybody.
     pub datagrams_refused: u64,
     /// Per-peer details.

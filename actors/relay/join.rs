@@ -17,6 +17,8 @@ pub(crate) struct WireJoin {
     dual_peer: bool,
     parameters: Blob,
     remote: SocketAddr,
+    /// Its client was told to join anew.
+    rejoins: bool,
 }
 
 /// A join cannot be read or written.
@@ -48,6 +50,7 @@ impl WireJoin {
             dual_peer: join.parameters.dialect == Dialect::DualPeer,
             parameters: Blob::of(&request(&join.parameters)),
             remote: join.remote,
+            rejoins: join.rejoins,
         };
         wire.check()?;
         Ok(wire)
@@ -63,7 +66,8 @@ impl WireJoin {
         }
         let dialect = if self.dual_peer { Dialect::DualPeer } else { Dialect::SinglePeer };
         let parameters = parameters(dialect, request);
-        Ok(Join { claims: serde_json::from_str(&self.claims)?, parameters, remote: self.remote })
+        let claims = serde_json::from_str(&self.claims)?;
+        Ok(Join { claims, parameters, remote: self.remote, rejoins: self.rejoins })
     }
 
     fn check(&self) -> Result<(), WireJoinError> {
@@ -143,6 +147,7 @@ mod tests {
         join.parameters.publisher_offer = Some(lk::SessionDescription { sdp: "v=0".into(), ..Default::default() });
         join.parameters.sync_state = Some(lk::SyncState::default());
         join.remote = "[2001:db8::1]:9".parse().unwrap();
+        join.rejoins = true;
         join
     }
 
@@ -153,7 +158,7 @@ mod tests {
             let back = wire.open().unwrap();
             assert_eq!(back.claims, join.claims);
             assert_eq!(format!("{:?}", back.parameters), format!("{:?}", join.parameters));
-            assert_eq!(back.remote, join.remote);
+            assert_eq!((back.remote, back.rejoins), (join.remote, join.rejoins));
         }
     }
 

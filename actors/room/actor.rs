@@ -6,14 +6,16 @@ use crate::error::{JoinError, RelocateError};
 use crate::ids::Ids;
 use crate::participant::{ParticipantActor, ParticipantArguments, ParticipantMessage, Resume, ToParticipant};
 use crate::placement::PlacementMessage;
-use crate::registry::{RoomEntry, Shared};
+use crate::registry::{PeerEntry, RoomEntry, Shared};
 use crate::room::message::{RoomCommand, RoomMessage};
+use crate::room::spread;
 use crate::room::state::{RoomEffect, RoomState};
 use crate::rooms::{ask, preset};
 use crate::session::{Join, SESSION_RESPONSES_MAX, Session, SessionInput};
 use crate::signal::{self, Message};
 use crate::snapshot::{ParticipantSnapshot, RoomSnapshot};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
+use starling_media::command::MediaCommand;
 use starling_media::id::RoomKey;
 use starling_media::worker::Relocation;
 use starling_protocol::id::NodeId;
@@ -169,7 +171,7 @@ impl RunningRoom {
         let arguments = ParticipantArguments {
             shared: Arc::clone(&self.shared),
             room: myself.clone(),
-            worker: self.worker,
+            worker: self.worker_for_next(),
             joined,
             join: join.clone(),
             sink,
@@ -211,25 +213,63 @@ impl RunningRoom {
 
     /// Moves every peer to another worker. Participants hold their commands back, the room's own wait in its mailbox.
     async fn relocate(&mut self, worker: usize) -> Result<Relocation, RelocateError> {
-        if worker == self.worker {
+        let room = self.state.key;
+        let is_there = |from: &usize| *from == worker;
+        if is_there(&self.worker) && spread::peers_by_worker(&self.shared, room).keys().all(is_there) {
             return Ok(Relocation::default());
         }
         for participant in self.participants.values() {
             // One that does not answer has ended, or is stuck and will be.
             ask(&participant.actor, |reply| ParticipantMessage::Hold { reply }).await;
         }
-        let room = self.state.key;
-        let peers: Vec<_> =
-            self.shared.peers.iter().filter(|entry| entry.room == room).map(|entry| *entry.key()).collect();
-        let relocated = self.shared.media.relocate(room, &peers, self.worker, worker).await;
-        if relocated.is_ok() {
+        let (mut relocation, mut failed) = (Relocation::default(), None);
+        for (from, peers) in spread::peers_by_worker(&self.shared, room) {
+            if from == worker {
+                continue;
+            }
+            match self.shared.media.relocate(room, &peers, from, worker).await {
+                Ok(relocated) => {
+                    relocation.moved.extend(relocated.moved);
+                    relocation.lost.extend(relocated.lost);
+                    // Data that the room sends next must not go where they were.
+                    for peer in peers {
+                        self.shared.peers.alter(&peer, |_, entry| PeerEntry { worker, ..entry });
+                    }
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        if failed.is_none() {
             self.worker = worker;
+            for other in 0..self.shared.media.worker_count() {
+                // A worker too far behind to hear it reports the speakers of its own share; `send` counts it.
+                let _ = self.shared.send(other, MediaCommand::SetHome { room, worker });
+            }
         }
-        for participant in self.participants.values() {
+        let places: BTreeMap<String, usize> =
+            self.shared.peers.iter().filter(|it| it.room == room).map(|it| (it.sid.clone(), it.worker)).collect();
+        for (sid, participant) in &self.participants {
+            let worker = places.get(sid).copied().unwrap_or(self.worker);
             // One that has ended needs no worker.
-            let _ = participant.actor.cast(ParticipantMessage::Relocated { worker: self.worker });
+            let _ = participant.actor.cast(ParticipantMessage::Relocated { worker });
         }
-        Ok(relocated?)
+        failed.map_or(Ok(relocation), |error| Err(error.into()))
+    }
+
+    /// Where the next participant's peers go; a worker that is not the room's home hears which one is.
+    fn worker_for_next(&self) -> usize {
+        let (home, share, room) = (self.worker, self.shared.config.spread_peers, self.state.key);
+        // A participant has two peers at the most: fewer need no look at the whole node.
+        if self.participants.len().saturating_mul(2) < share || self.shared.media.worker_count() < 2 {
+            return home;
+        }
+        let (of_room, of_node) = spread::census(&self.shared, room);
+        let worker = spread::worker_for(home, share, &of_room, &of_node);
+        if worker != home {
+            // A worker too far behind to hear it refuses the peers as well.
+            let _ = self.shared.send(worker, MediaCommand::SetHome { room, worker: home });
+        }
+        worker
     }
 
     fn command(&mut self, command: RoomCommand, now: Instant) {
@@ -279,10 +319,7 @@ impl RunningRoom {
         while let Some(effect) = self.state.poll_effect() {
             match effect {
                 RoomEffect::To { sid, message } => self.tell(&sid, message),
-                RoomEffect::Media(command) => {
-                    // A data message that finds its worker full is dropped; `send` counts it.
-                    let _ = self.shared.send(self.worker, command);
-                }
+                RoomEffect::Media(command) => spread::send(&self.shared, self.worker, command),
                 RoomEffect::Forget { sid } => {
                     self.participants.remove(&sid);
                 }

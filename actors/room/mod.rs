@@ -9,6 +9,7 @@ mod info;
 mod message;
 mod quality;
 mod roster;
+mod spread;
 mod state;
 mod subscription;
 #[cfg(test)]
@@ -19,4 +20,5 @@ mod updates;
 pub(crate) use actor::{RoomActor, RoomArguments, refused_resume};
 pub(crate) use info::{attributes_bytes, told_at_join};
 pub(crate) use message::{FromParticipant, RoomCommand, RoomMessage};
+pub(crate) use spread::SPREAD_PEERS;
 pub(crate) use state::Joined;

@@ -110,6 +110,14 @@ impl Numbering {
         self.window.next_output()
     }
 
+    /// Layer being sent, and the source's number of its newest packet.
+    pub(super) fn newest_source(&self) -> Option<(u8, u64)> {
+        let layer = self.current?;
+        let segment = self.segment()?;
+        let sent = self.window.newest().checked_sub(segment.first_position)?;
+        Some((layer, segment.first_source.saturating_add(sent)))
+    }
+
     /// Stops; what comes next starts a new segment.
     pub(super) fn stop(&mut self) {
         self.current = None;

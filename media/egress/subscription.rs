@@ -163,6 +163,12 @@ impl Subscription {
         self.numbering.current().is_some() && !self.paused
     }
 
+    /// The source layer being sent, and the source's number of the newest packet that was numbered.
+    #[must_use]
+    pub fn newest_source(&self) -> Option<(u8, u64)> {
+        self.numbering.newest_source()
+    }
+
     /// What it aims at.
     #[must_use]
     pub fn target(&self) -> Option<LayerTarget> {

@@ -104,8 +104,20 @@ impl SpeakerReporter {
         self.due
     }
 
-    /// Returns the speakers, loudest first, each interval while anybody speaks and once with nobody.
-    pub fn poll(&mut self, now: Instant, meters: &mut BTreeMap<TrackKey, SpeakerMeter>) -> Option<Vec<SpeakerLevel>> {
+    /// Whether anybody spoke at the last report.
+    #[must_use]
+    pub fn spoke(&self) -> bool {
+        self.spoke
+    }
+
+    /// Returns the speakers, with those who speak `elsewhere`, loudest first, each interval while anybody speaks and
+    /// once with nobody.
+    pub fn poll(
+        &mut self,
+        now: Instant,
+        meters: &mut BTreeMap<TrackKey, SpeakerMeter>,
+        elsewhere: impl IntoIterator<Item = SpeakerLevel>,
+    ) -> Option<Vec<SpeakerLevel>> {
         if now < self.due {
             return None;
         }
@@ -118,6 +130,7 @@ impl SpeakerReporter {
                 speakers.push(SpeakerLevel { track: *track, level: level as f32 });
             }
         }
+        speakers.extend(elsewhere);
         speakers.sort_by(|a, b| b.level.total_cmp(&a.level).then(a.track.cmp(&b.track)));
         let spoke = std::mem::replace(&mut self.spoke, !speakers.is_empty());
         (spoke || self.spoke).then_some(speakers)
@@ -147,14 +160,14 @@ mod tests {
         speak(meters.get_mut(&TrackKey(1)).unwrap(), 20, 50, start);
         speak(meters.get_mut(&TrackKey(2)).unwrap(), 5, 50, start);
         let mut now = speak(meters.get_mut(&TrackKey(3)).unwrap(), 60, 50, start);
-        let speakers = reporter.poll(now, &mut meters).unwrap();
+        let speakers = reporter.poll(now, &mut meters, []).unwrap();
         assert_eq!(speakers.iter().map(|it| it.track.0).collect::<Vec<_>>(), [2, 1]);
         assert!(speakers.iter().all(|it| it.level > 0.0 && it.level <= 1.0 && it.level * 8.0 % 1.0 == 0.0));
-        assert_eq!(reporter.poll(now, &mut meters), None, "not due");
+        assert_eq!(reporter.poll(now, &mut meters, []), None, "not due");
         let mut reports = Vec::new();
         for _ in 0..20 {
             now += UPDATE_INTERVAL;
-            reports.extend(reporter.poll(now, &mut meters));
+            reports.extend(reporter.poll(now, &mut meters, []));
         }
         assert_eq!(reports.last(), Some(&Vec::new()));
         assert_eq!(reports.iter().filter(|report| report.is_empty()).count(), 1);

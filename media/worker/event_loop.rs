@@ -5,6 +5,7 @@ use crate::command::{MediaCommand, MediaEvent};
 use crate::id::Path;
 use crate::worker::arena::SendArena;
 use crate::worker::core::{Relayed, WorkerCore};
+use crate::worker::neighbours::Neighbours;
 use crate::worker::socket::{RECEIVE_BATCH, ReceiveBuffers, readable, wait_readable};
 use crate::worker::tcp::{ConnectionInput, ConnectionSink};
 use crate::worker::wake::Waker;
@@ -33,6 +34,7 @@ pub(crate) struct EventLoop {
     pub(crate) workers: Arc<Vec<ConnectionSink>>,
     pub(crate) events: mpsc::Sender<MediaEvent>,
     pub(crate) waker: Waker,
+    pub(crate) neighbours: Neighbours,
 }
 
 impl EventLoop {
@@ -54,13 +56,15 @@ impl EventLoop {
         let mut stopped = false;
         while !stopped {
             let now = Instant::now();
-            let sleep_max = if self.core.has_events() { EVENTS_RETRY } else { SLEEP_MAX };
+            let sleep_max = if self.core.has_events() || self.core.has_controls() { EVENTS_RETRY } else { SLEEP_MAX };
             let due = self.core.poll_timeout();
             let wait = due.map_or(sleep_max, |due| due.saturating_duration_since(now).min(sleep_max));
             wait_readable(&mut descriptors, wait);
             if descriptors[0].revents != 0 {
                 self.waker.reset();
+                self.neighbours.listen();
             }
+            self.take_handed();
             for index in 0..self.arena.sockets().len() {
                 if descriptors[index + 1].revents != 0 {
                     self.read(index, &mut buffers);
@@ -74,7 +78,19 @@ impl EventLoop {
             self.core.handle_timeout(Instant::now(), ntp_now(), &mut self.arena);
             self.arena.flush();
             self.relay();
+            self.neighbours.ring(&mut self.core);
+            self.neighbours.send_controls(&mut self.core);
             self.publish_events();
+        }
+    }
+
+    /// Takes what other workers say and hand over.
+    fn take_handed(&mut self) {
+        let now = Instant::now();
+        let mut more = self.neighbours.take_controls(now, &mut self.core);
+        more |= self.core.take_handed(now, &mut self.arena);
+        if more {
+            self.waker.wake();
         }
     }
 
@@ -100,6 +116,7 @@ impl EventLoop {
             }
             self.core.forward_due(now, &mut self.arena);
             self.arena.flush();
+            self.neighbours.ring(&mut self.core);
             if count < RECEIVE_BATCH {
                 break;
             }

@@ -108,22 +108,6 @@ impl MediaPlane {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::codec::Channel;
-    use crate::id::PeerId;
-
-    #[test]
-    fn data_leaves_half_of_the_queue_to_other_commands() {
-        let (plane, _commands) = MediaPlane::without_workers(1);
-        let data = || MediaCommand::SendData { peers: vec![], channel: Channel::Lossy, payload: bytes::Bytes::new() };
-        let taken = (0..CONTROL_TO_WORKER_CAPACITY).filter(|_| plane.send(0, data()).is_ok()).count();
-        assert!(taken <= CONTROL_TO_WORKER_CAPACITY / 2 + 1);
-        assert_eq!(plane.send(0, MediaCommand::ClosePeer { peer: PeerId(1) }), Ok(()));
-    }
-}
-
 /// First character of every local ufrag of a worker; routes ICE-TCP connections before any peer is known.
 #[must_use]
 pub(crate) fn worker_prefix(worker: usize) -> char {
@@ -140,3 +124,19 @@ pub(crate) fn worker_of_ufrag(ufrag: &[u8], workers: usize) -> Option<usize> {
 
 /// Where a worker puts its events.
 pub type EventSender = mpsc::Sender<MediaEvent>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Channel;
+    use crate::id::PeerId;
+
+    #[test]
+    fn data_leaves_half_of_the_queue_to_other_commands() {
+        let (plane, _commands) = MediaPlane::without_workers(1);
+        let data = || MediaCommand::SendData { peers: vec![], channel: Channel::Lossy, payload: bytes::Bytes::new() };
+        let taken = (0..CONTROL_TO_WORKER_CAPACITY).filter(|_| plane.send(0, data()).is_ok()).count();
+        assert!(taken <= CONTROL_TO_WORKER_CAPACITY / 2 + 1);
+        assert_eq!(plane.send(0, MediaCommand::ClosePeer { peer: PeerId(1) }), Ok(()));
+    }
+}

@@ -6,6 +6,7 @@ mod core;
 mod event_loop;
 mod external;
 mod handle;
+mod neighbours;
 mod relocate;
 mod socket;
 mod start;

@@ -9,6 +9,7 @@ use crate::worker::core::{CoreConfig, WorkerCore};
 use crate::worker::event_loop::EventLoop;
 use crate::worker::external::{external_addresses, external_tcp_candidates};
 use crate::worker::handle::{CONTROL_TO_WORKER_CAPACITY, MediaPlane, WORKER_TO_CONTROL_CAPACITY, WorkerLink};
+use crate::worker::neighbours::{self, Neighbours};
 use crate::worker::socket::BatchSocket;
 use crate::worker::tcp::{CONNECTIONS_TO_WORKER_CAPACITY, ConnectionInput, ConnectionSink, accept};
 use crate::worker::wake::Waker;
@@ -55,9 +56,15 @@ pub async fn start(config: MediaConfig) -> Result<(MediaPlane, mpsc::Receiver<Me
     }
     let sinks = Arc::new(sinks);
     let arenas = arenas(bound).map_err(MediaStartError::Worker)?;
-    for (index, (seat, arena)) in seats.into_iter().zip(arenas).enumerate() {
+    let mut cores: Vec<WorkerCore> =
+        seats.iter().map(|_| WorkerCore::new(core_config(&config, certificate.clone()))).collect();
+    neighbours::connect(&mut cores);
+    let wakers: Vec<Waker> = seats.iter().map(|seat| seat.waker.clone()).collect();
+    let places = cores.into_iter().zip(Neighbours::between(&wakers));
+    for (index, ((seat, arena), (core, neighbours))) in seats.into_iter().zip(arenas).zip(places).enumerate() {
         let event_loop = EventLoop {
-            core: WorkerCore::new(core_config(&config, certificate.clone())),
+            core,
+            neighbours,
             arena,
             commands: seat.commands,
             connections: seat.connections,

@@ -3,7 +3,7 @@
 use super::track::{Subscriber, Track};
 use super::{PeerLink, WorkerCore};
 use crate::codec::Kind;
-use crate::command::MediaEvent;
+use crate::command::{MediaEvent, SpeakerLevel};
 use crate::forward::allocation::{Demand, allocate};
 use crate::forward::layer::{SourceLayers, options};
 use crate::forward::quality::StreamWindow;
@@ -61,6 +61,38 @@ impl Trial {
 pub(super) struct RoomAudio {
     meters: BTreeMap<TrackKey, SpeakerMeter>,
     reporter: SpeakerReporter,
+    /// Who speaks at other workers, as they said last; kept at the room's home only.
+    elsewhere: BTreeMap<usize, Vec<SpeakerLevel>>,
+}
+
+impl RoomAudio {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { meters: BTreeMap::new(), reporter: SpeakerReporter::new(now), elsewhere: BTreeMap::new() }
+    }
+
+    /// When speakers are reported next.
+    pub(super) fn due(&self) -> Instant {
+        self.reporter.due()
+    }
+
+    /// Takes who speaks at another worker.
+    pub(super) fn hear_elsewhere(&mut self, worker: usize, levels: Vec<SpeakerLevel>) {
+        if levels.is_empty() {
+            self.elsewhere.remove(&worker);
+        } else {
+            self.elsewhere.insert(worker, levels);
+        }
+    }
+
+    /// Another worker has begun anew.
+    pub(super) fn forget_elsewhere(&mut self, worker: usize) {
+        self.elsewhere.remove(&worker);
+    }
+
+    /// Nobody speaks, and everybody has heard that.
+    fn is_over(&self) -> bool {
+        self.meters.is_empty() && self.elsewhere.is_empty() && !self.reporter.spoke()
+    }
 }
 
 /// Bytes of one source by spatial layer, and the bit rate made of them.
@@ -144,6 +176,7 @@ impl WorkerCore {
                 source.rate.refresh(now);
             }
         }
+        self.refresh_facts(now, index);
     }
 
     /// Chooses anew for every subscriber of a track: a layer has appeared.
@@ -225,9 +258,13 @@ impl WorkerCore {
         if !unknown && subscriber.subscription.target() != target {
             subscriber.subscription.set_target(target);
         }
+        let is_remote = entry.publisher.is_none();
         let layer = subscriber.subscription.wants_key_frame(now);
         if std::mem::replace(&mut subscriber.congested, congested) != congested {
             self.events.push_back(MediaEvent::StreamPaused { peer, track: key, paused: congested });
+        }
+        if is_remote {
+            self.interest_changed(key);
         }
         if let Some(layer) = layer {
             self.request_layers(now, track, 1 << u32::from(layer).min(31));
@@ -238,9 +275,9 @@ impl WorkerCore {
     pub(super) fn observe_audio(&mut self, now: Instant, room: RoomKey, track: TrackKey, level: u8) {
         let mut due = None;
         let audio = self.rooms.entry(room).or_insert_with(|| {
-            let reporter = SpeakerReporter::new(now);
-            due = Some(reporter.due());
-            RoomAudio { meters: BTreeMap::new(), reporter }
+            let audio = RoomAudio::new(now);
+            due = Some(audio.due());
+            audio
         });
         if audio.meters.len() < METERS_MAX || audio.meters.contains_key(&track) {
             audio.meters.entry(track).or_insert_with(|| SpeakerMeter::new(now)).observe(level, AUDIO_PACKET_MS, now);
@@ -254,13 +291,18 @@ impl WorkerCore {
     pub(super) fn tick_speakers(&mut self, now: Instant) -> Option<Instant> {
         let mut events = Vec::new();
         for (room, audio) in &mut self.rooms {
-            if let Some(levels) = audio.reporter.poll(now, &mut audio.meters) {
-                events.push(MediaEvent::Speakers { room: *room, levels });
+            let elsewhere = audio.elsewhere.values().flatten().copied();
+            let Some(levels) = audio.reporter.poll(now, &mut audio.meters, elsewhere) else { continue };
+            match self.spread.home_of(*room) {
+                Some(home) => self.spread.send_levels(home, *room, levels),
+                None => events.push(MediaEvent::Speakers { room: *room, levels }),
             }
         }
         for event in events {
             self.push_replaceable(event);
         }
+        let (rooms, peers) = (&mut self.rooms, &self.peers);
+        rooms.retain(|room, audio| !audio.is_over() || peers.iter().any(|(_, peer)| peer.room == *room));
         self.rooms.values().map(|audio| audio.reporter.due()).min()
     }
 
@@ -273,8 +315,20 @@ impl WorkerCore {
 
     /// Forgets a room's loudness when its last peer is gone.
     pub(super) fn forget_room_if_empty(&mut self, room: RoomKey) {
-        if !self.peers.iter().any(|(_, peer)| peer.room == room) {
-            self.rooms.remove(&room);
+        if self.peers.iter().any(|(_, peer)| peer.room == room) {
+            return;
+        }
+        match self.spread.home_of(room) {
+            Some(_) => {
+                let spoke = self.rooms.remove(&room).is_some_and(|audio| audio.reporter.spoke());
+                self.spread.forget_room(room, spoke);
+            }
+            // At home, others may still speak elsewhere.
+            None => {
+                if self.rooms.get(&room).is_some_and(|audio| audio.elsewhere.is_empty()) {
+                    self.rooms.remove(&room);
+                }
+            }
         }
     }
 

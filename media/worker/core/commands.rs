@@ -71,6 +71,7 @@ impl WorkerCore {
                     self.handle_command(now, command, arena);
                 }
             }
+            MediaCommand::SetHome { room, worker } => self.spread.set_home(room, worker),
             MediaCommand::RelayPeer { peer, worker } => self.departures.settle(peer, worker),
             MediaCommand::Inspect { reply } => {
                 let _ = reply.send(self.snapshot(arena));
@@ -138,6 +139,12 @@ impl WorkerCore {
         let published = self.peers[index].published.iter().copied();
         let ended: Vec<usize> = published.filter(|track| !named.contains(&self.tracks[*track].key)).collect();
         for section in &sections {
+            // What others left of the track has nothing to do with this publisher's.
+            if let Some(&track) = self.track_by_key.get(&section.track)
+                && let Some(entry) = self.tracks.get_mut(track).filter(|entry| entry.publisher.is_none())
+            {
+                entry.clear_sources();
+            }
             self.publish(index, section.track, section.kind);
         }
         self.peers[index].ingress.configure(now, extensions, sections);
@@ -186,6 +193,7 @@ impl WorkerCore {
             && let Some(entry) = self.tracks.get_mut(track).filter(|entry| entry.publisher == Some(index))
         {
             entry.set_muted(muted);
+            self.spread.tell(entry);
         }
     }
 

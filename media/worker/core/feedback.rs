@@ -2,9 +2,11 @@
 
 use super::WorkerCore;
 use super::peer::SubscriptionRef;
+use super::spread::SourceReport;
 use crate::bwe::Cargo;
 use crate::packet::rtcp::{self, ReportBlock, RtcpItem};
 use crate::worker::arena::SendArena;
+use std::cell::Cell;
 use std::time::Instant;
 
 /// NACKed sequence numbers answered of one RTCP datagram; the rest waits for the repeat.
@@ -104,7 +106,11 @@ impl WorkerCore {
         self.peers[index].ingress.handle_sender_report(now, ssrc, ntp, rtp);
         let Some((track, layer)) = self.peers[index].ingress.layer_of(ssrc) else { return };
         let Some(&track) = self.track_by_key.get(&track) else { return };
-        for subscriber in &mut self.tracks[track].subscribers {
+        let entry = &mut self.tracks[track];
+        for source in entry.sources.iter_mut().filter(|source| source.layer == layer) {
+            source.report = Some(SourceReport { at: now, ntp, rtp });
+        }
+        for subscriber in &mut entry.subscribers {
             subscriber.subscription.handle_source_report(now, layer, ntp, rtp);
         }
     }
@@ -155,17 +161,25 @@ impl WorkerCore {
         let Ok(place) = track.place_of(index, subscription.ssrc) else { return };
         let (sources, subscriber) = (&track.sources, &mut track.subscribers[place]);
         let codec = subscriber.codec;
+        let missed = Cell::new(None);
         let history = |layer: u8, source_sequence: u64| {
-            sources
+            let source = sources
                 .iter()
-                .find(|source| source.layer == layer && codec.is_none_or(|codec| codec == source.codec))
-                .and_then(|source| source.history.get(source_sequence))
+                .find(|source| source.layer == layer && codec.is_none_or(|codec| codec == source.codec))?;
+            let packet = source.history.get(source_sequence);
+            if packet.is_none() {
+                missed.set(Some((source.era, source_sequence)));
+            }
+            packet
         };
         let sent = match again {
             Again::Asked(sequence) => subscriber.subscription.retransmit(now, sequence, history, link, arena),
             Again::Lost(lost) => subscriber.subscription.repair(now, lost, history, link, arena),
         };
         self.counters.retransmissions += u64::from(sent);
+        if let Some((era, sequence)) = missed.get() {
+            self.miss(subscription.track, era, sequence);
+        }
     }
 
     fn key_frame_asked(&mut self, now: Instant, index: usize, ssrc: u32) {

@@ -1,10 +1,8 @@
 //! The forwarding path: opened RTP in, sealed RTP in the arena out.
 
-use super::allocate::SourceRate;
 use super::track::{Source, Track};
 use super::{TICK, WorkerCore};
 use crate::command::MediaEvent;
-use crate::egress::History;
 use crate::id::TrackKey;
 use crate::ingress::Accepted;
 use crate::packet::{SourcePacket, rtp};
@@ -16,6 +14,8 @@ use std::time::{Duration, Instant};
 const BATCH: usize = 64;
 /// Packets held for moved subscribers of one worker, 32 bytes each; a move takes a round trip.
 const HELD_MAX: usize = 4_096;
+/// Packets of one source that came while a subscription moved here; more means that it starts over by itself.
+const MISSED_MAX: u64 = 128;
 
 /// Packets that wait for the rest of their frame.
 #[derive(Debug, Default)]
@@ -90,21 +90,39 @@ impl WorkerCore {
         let Some((track, source)) = known.or_else(|| self.add_source(now, index, accepted)) else { return };
         let entry = &mut self.tracks[track];
         let stored = accepted.source(packet);
-        entry.sources[source].rate.count(now, &stored);
-        entry.sources[source].history.insert(&stored);
+        let place = &mut entry.sources[source];
+        place.rate.count(now, &stored);
+        place.history.insert(&stored);
         if accepted.restarted {
+            place.era = self.spread.next_era();
+            place.newest = 0;
             entry.restart_source(source);
         }
-        if entry.muted || entry.subscribers.is_empty() {
+        let place = &mut entry.sources[source];
+        place.newest = place.newest.max(accepted.sequence);
+        if entry.muted {
             return;
         }
+        if !entry.listeners.is_empty() {
+            self.spread.hand(&entry.listeners, (entry.key, place.era, place.layer), &stored, accepted.recovered);
+        }
+        if entry.subscribers.is_empty() {
+            return;
+        }
+        let complete = accepted.marker || accepted.recovered || !is_video(accepted);
+        self.wait_to_forward(now, track, (source as u8, accepted.sequence), complete);
+    }
+
+    /// Queues one packet that its source's history has; `complete` if nothing more has to be waited for.
+    #[inline]
+    pub(super) fn wait_to_forward(&mut self, now: Instant, track: usize, packet: (u8, u64), complete: bool) {
+        let entry = &mut self.tracks[track];
         if entry.pending.is_empty() {
             self.forwarding.dirty.push(track);
         }
-        entry.pending.push((source as u8, accepted.sequence));
+        entry.pending.push(packet);
         self.forwarding.since.get_or_insert(now);
-        self.forwarding.complete |=
-            accepted.marker || accepted.recovered || !is_video(accepted) || entry.pending.len() >= BATCH;
+        self.forwarding.complete |= complete || entry.pending.len() >= BATCH;
     }
 
     /// Files a new stream of a published track as a source layer.
@@ -116,19 +134,17 @@ impl WorkerCore {
         let source = match known {
             Some(source) => {
                 // A new stream takes the layer over (re-publish, new SSRC): its numbers have nothing to do with the old.
-                entry.sources[source].history = History::new(entry.kind);
+                let (layer, codec, era) = (accepted.layer, accepted.codec, self.spread.next_era());
+                let rate = entry.sources[source].rate;
+                entry.sources[source] = Source { rate, ..Source::new(layer, codec, entry.kind, era) };
                 entry.restart_source(source);
                 source
             }
             None if entry.sources.len() < usize::from(u8::MAX) => {
                 // Subscribers may still count by a publisher before this one; a stream moved here goes on.
                 let goes_on = !accepted.first;
-                entry.sources.push(Source {
-                    layer: accepted.layer,
-                    codec: accepted.codec,
-                    history: History::new(entry.kind),
-                    rate: SourceRate::default(),
-                });
+                let era = self.spread.next_era();
+                entry.sources.push(Source::new(accepted.layer, accepted.codec, entry.kind, era));
                 let source = entry.sources.len() - 1;
                 if !goes_on {
                     entry.restart_source(source);
@@ -142,6 +158,7 @@ impl WorkerCore {
             sources.resize(accepted.stream + 1, None);
         }
         sources[accepted.stream] = Some((track, source));
+        self.spread.tell(&self.tracks[track]);
         self.choose_codecs(track);
         self.events.push_back(MediaEvent::LayerStarted {
             peer: self.peers[index].id,
@@ -231,6 +248,23 @@ impl WorkerCore {
         self.request_layers(now, index, wanted_layers);
     }
 
+    /// A moved subscription finds its source here: what came while it was under way is sent as soon as it has a path.
+    pub(super) fn hold_missed(&mut self, peer: usize, track: usize, ssrc: u32) {
+        let Some(entry) = self.tracks.get(track) else { return };
+        let Some(subscriber) = entry.subscriber(peer, ssrc) else { return };
+        let Some((layer, after)) = subscriber.subscription.newest_source() else { return };
+        let era = entry.era_of(subscriber);
+        let source = entry.sources.iter().position(|source| source.layer == layer && Some(source.era) == era);
+        let Some(source) = source.filter(|_| !entry.muted) else { return };
+        let newest = entry.sources[source].newest;
+        if newest.saturating_sub(after) <= MISSED_MAX {
+            let (track, source) = (entry.key, source as u8);
+            for sequence in after + 1..=newest {
+                self.forwarding.hold(Held { peer, track, source, sequence });
+            }
+        }
+    }
+
     /// Sends what has waited for a moved subscriber's path. A number is sealed once only, however often it is offered.
     pub(super) fn forward_held(&mut self, now: Instant, index: usize, arena: &mut SendArena) {
         let held = std::mem::take(&mut self.forwarding.held);
@@ -256,7 +290,11 @@ impl WorkerCore {
     /// Asks the publisher for key frames of the layers whose bits are set; the ingress throttles.
     pub(super) fn request_layers(&mut self, now: Instant, track: usize, layers: u32) {
         let Some(entry) = self.tracks.get(track) else { return };
-        let (Some(publisher), key) = (entry.publisher, entry.key) else { return };
+        let key = entry.key;
+        let Some(publisher) = entry.publisher else {
+            self.request_remote_layers(track, layers);
+            return;
+        };
         for layer in (0..8_u8).filter(|layer| layers & (1 << layer) != 0) {
             self.peers[publisher].ingress.request_key_frame(now, key, layer);
         }

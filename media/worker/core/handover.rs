@@ -1,12 +1,12 @@
 //! Export and import of an established peer: everything that another worker, process or node needs to go on with the
 //! same ICE credentials, keys, SSRCs and numbering (handover.md §5).
 
+use super::allocate::SourceRate;
 use super::peer::Peer;
-use super::track::Source;
-use super::{PeerLink, WorkerCore, allocate::SourceRate};
+use super::{PeerLink, WorkerCore};
 use crate::codec::{Codec, ExtensionIds, IceCredentials, SendSection};
 use crate::command::{MediaEvent, PeerEnd, Preference};
-use crate::egress::{History, LinkState, Subscription, SubscriptionState};
+use crate::egress::{LinkState, Subscription, SubscriptionState};
 use crate::id::{Path, PeerId, RoomKey, TrackKey};
 use crate::ingress::{Ingress, IngressState};
 use crate::transport::{ImportMargins, Transport, TransportConfig, TransportState};
@@ -36,6 +36,9 @@ struct PeerState {
     layers: Vec<LayerState>,
     senders: (ExtensionIds, Vec<SendSection>),
     subscriptions: Vec<SubscriptionState>,
+    /// The era by which each subscription counts, by SSRC, where it has one.
+    #[serde(default)]
+    eras: Vec<(u32, u64)>,
     spent_ssrcs: BTreeSet<u32>,
     link: Option<LinkState>,
     preferences: Vec<(TrackKey, Preference)>,
@@ -61,6 +64,8 @@ struct LayerState {
     layer: u8,
     codec: Codec,
     rate: SourceRate,
+    #[serde(default)]
+    era: u64,
 }
 
 impl WorkerCore {
@@ -78,11 +83,26 @@ impl WorkerCore {
         let bytes = rmp_serde::to_vec_named(&state).ok();
         let paths = self.by_path.iter().filter(|(_, owner)| **owner == index).map(|(path, _)| *path).collect();
         self.departures.add(now, id, self.peers[index].ufrags.clone(), paths);
+        self.let_tracks_go(index);
         self.end_peer(index, None);
         if let Some(until) = self.departures.poll_timeout() {
             self.wake_by(until);
         }
         bytes
+    }
+
+    /// A peer's tracks go on elsewhere: what subscribers here were sent of them stays, to be sent again.
+    fn let_tracks_go(&mut self, index: usize) {
+        for track in std::mem::take(&mut self.peers[index].published) {
+            if self.tracks[track].subscribers.is_empty() {
+                self.end_published(track);
+                continue;
+            }
+            self.tracks[track].publisher = None;
+            let key = self.tracks[track].key;
+            self.forget_meter(key);
+            self.disown(track);
+        }
     }
 
     fn peer_state(&self, now: Instant, index: usize, arena: &SendArena) -> Option<PeerState> {
@@ -109,6 +129,7 @@ impl WorkerCore {
             layers: self.layer_states(index),
             senders: (peer.send_extensions, peer.senders.clone()),
             subscriptions: subscriptions.collect(),
+            eras: self.subscription_eras(index),
             spent_ssrcs: peer.spent_ssrcs.clone(),
             link: self.links.get(index).and_then(Option::as_ref).map(PeerLink::export).or(peer.imported_link),
             preferences: peer.preferences.iter().map(|(track, preference)| (*track, *preference)).collect(),
@@ -117,14 +138,23 @@ impl WorkerCore {
         })
     }
 
+    fn subscription_eras(&self, index: usize) -> Vec<(u32, u64)> {
+        let eras = self.peers[index].subscriptions.iter().filter_map(|reference| {
+            let track = self.tracks.get(reference.track)?;
+            let subscriber = track.subscriber(index, reference.ssrc)?;
+            Some((reference.ssrc, track.era_of(subscriber).or(subscriber.counts_by)?))
+        });
+        eras.collect()
+    }
+
     fn layer_states(&self, index: usize) -> Vec<LayerState> {
         let sources = self.peers[index].sources.iter().enumerate();
         let layers = sources.filter_map(|(stream, place)| {
             let (track, source) = (*place)?;
             let track = self.tracks.get(track)?;
             let source = track.sources.get(source)?;
-            let (layer, codec, rate) = (source.layer, source.codec, source.rate);
-            Some(LayerState { stream, track: track.key, layer, codec, rate })
+            let (layer, codec, rate, era) = (source.layer, source.codec, source.rate, source.era);
+            Some(LayerState { stream, track: track.key, layer, codec, rate, era })
         });
         layers.collect()
     }
@@ -165,8 +195,11 @@ impl WorkerCore {
         self.adopt_layers(now, index, state.layers);
         let (extensions, sections) = state.senders;
         self.set_senders(now, index, extensions, sections);
-        self.adopt_subscriptions(now, index, state.subscriptions);
+        self.adopt_subscriptions(now, index, state.subscriptions, &state.eras);
         self.move_here(now, index, state.path, arena);
+        if self.by_id.get(&id) == Some(&index) {
+            self.forward_held(now, index, arena);
+        }
         Ok(())
     }
 
@@ -248,11 +281,12 @@ impl WorkerCore {
             let Some(entry) = self.tracks.get_mut(track).filter(|entry| entry.publisher == Some(index)) else {
                 continue;
             };
-            let mut rate = state.rate;
+            // A state of another process has its own eras.
+            let era = if state.era == 0 { self.spread.next_era() } else { state.era };
+            let source = entry.adopt_source((state.layer, state.codec, era));
+            let rate = &mut entry.sources[source].rate;
+            *rate = state.rate;
             rate.last_packet = Some(now);
-            let history = History::new(entry.kind);
-            entry.sources.push(Source { layer: state.layer, codec: state.codec, history, rate });
-            let source = entry.sources.len() - 1;
             let sources = &mut self.peers[index].sources;
             if sources.len() <= state.stream {
                 sources.resize(state.stream + 1, None);
@@ -268,7 +302,7 @@ impl WorkerCore {
         }
     }
 
-    fn adopt_subscriptions(&mut self, now: Instant, index: usize, states: Vec<SubscriptionState>) {
+    fn adopt_subscriptions(&mut self, now: Instant, index: usize, states: Vec<SubscriptionState>, eras: &[(u32, u64)]) {
         let references = self.peers[index].subscriptions.clone();
         for state in states {
             let ssrc = state.ssrc();
@@ -287,6 +321,10 @@ impl WorkerCore {
                     }
                     subscriber.judged_packets = imported.snapshot().packets;
                     subscriber.subscription = imported;
+                    subscriber.counts_by = eras.iter().find(|(of, _)| *of == ssrc).map(|(_, era)| *era);
+                    self.tracks[reference.track].settle_subscriber(index, ssrc);
+                    self.hold_missed(index, reference.track, ssrc);
+                    self.wishes_changed(reference.track);
                 }
                 // Numbering from the start would repeat indices: the subscription must not send at all.
                 (Err(_), _) => {

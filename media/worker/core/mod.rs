@@ -14,10 +14,12 @@ mod handover;
 mod peer;
 mod senders;
 mod snapshot;
+mod spread;
 mod tick;
 mod track;
 
 pub(crate) use departure::Relayed;
+pub(crate) use spread::{Control, ring};
 
 use crate::command::{MediaEvent, PeerEnd};
 use crate::id::{ConnectionId, Path, PeerId, RoomKey, TrackKey};
@@ -84,6 +86,7 @@ pub(crate) struct WorkerCore {
     forwarding: forward::Forwarding,
     departures: departure::Departures,
     backlog: backlog::Backlog,
+    spread: spread::Spread,
     events: VecDeque<MediaEvent>,
     data_events: usize,
     counters: Counters,
@@ -106,6 +109,7 @@ impl WorkerCore {
             forwarding: forward::Forwarding::default(),
             departures: departure::Departures::default(),
             backlog: backlog::Backlog::default(),
+            spread: spread::Spread::default(),
             events: VecDeque::new(),
             data_events: 0,
             counters: Counters::default(),
@@ -119,7 +123,8 @@ impl WorkerCore {
         let peers: Vec<PeerId> = self.by_id.keys().copied().collect();
         let waiting = std::mem::take(&mut self.events);
         let (data_events, config) = (self.data_events, self.config.clone());
-        *self = Self::new(config);
+        let spread = std::mem::take(&mut self.spread).begin_anew();
+        *self = Self { spread, ..Self::new(config) };
         self.events = waiting;
         self.data_events = data_events;
         self.events.extend(peers.into_iter().map(|peer| MediaEvent::PeerEnded { peer, end: PeerEnd::Fault }));

@@ -90,6 +90,7 @@ impl WorkerCore {
             subscription.pause();
         }
         entry.add_subscriber(Subscriber::new(index, codec, preference, subscription));
+        self.wishes_changed(track);
         self.peers[index].subscriptions.push(SubscriptionRef { track, ssrc: section.ssrc, rtx_ssrc: section.rtx_ssrc });
     }
 

@@ -16,6 +16,9 @@ impl WorkerCore {
             packets_forwarded: self.counters.packets_forwarded,
             retransmissions: self.counters.retransmissions,
             key_frame_requests: self.counters.key_frame_requests,
+            packets_handed: self.spread.counters.handed,
+            handed_overflowed: self.spread.counters.overflowed,
+            handed_stale: self.spread.counters.stale,
             datagrams_refused: self.counters.datagrams_refused
                 + self.counters.handshakes_dropped
                 + arena.counters().refused,

@@ -113,7 +113,7 @@ fn rule_3_a_host_registers_each_second_and_on_each_change_with_the_first_two() {
     let [a, b, c] = trio();
     let room = room_of(&b, &[&a, &b, &c]);
     let mut host = Bench::settled(&a, &[&b, &c]);
-    host.hear(&b, Message::Assign { room: room.clone(), epoch: epoch(1, &b) });
+    host.hear(&b, Message::Assign { room, epoch: epoch(1, &b) });
     let registers = |effects: &[Effect]| {
         sent(effects).into_iter().filter(|(_, message)| matches!(message, Message::Register { .. })).count()
     };
@@ -188,7 +188,7 @@ fn rule_5_a_retired_room_sends_on_for_ten_minutes_but_not_to_the_dead() {
     let decision = Message::Decision { room: "r".to_owned(), winner: c.clone(), epoch: epoch(2, &b) };
     let mut host = Bench::settled(&a, &[&b, &c]);
     host.hear(&b, decision);
-    let moved = AttachRefusal::Moved { winner: c.clone(), epoch: epoch(2, &b) };
+    let moved = AttachRefusal::Moved { winner: c, epoch: epoch(2, &b) };
     assert_eq!(host.give(attach()), [Effect::Attached { request: 1, result: Err(moved.clone()) }]);
     host.pass(599_000);
     assert_eq!(host.give(attach()), [Effect::Attached { request: 1, result: Err(moved) }]);

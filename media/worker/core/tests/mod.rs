@@ -13,6 +13,7 @@ mod media;
 mod observer;
 mod repair;
 mod sender;
+mod spread;
 mod world;
 
 use client::Received;

@@ -98,6 +98,10 @@ pub(super) struct World {
     pub(super) wakes: u32,
     /// What the next clients say of pauses.
     pub(super) allow_pause: Option<bool>,
+    /// Messages that workers have sent each other.
+    pub(super) controls: u64,
+    /// Nodes that do not look into their rings.
+    pub(super) asleep: Vec<usize>,
     wire: BTreeMap<(Instant, u64), (End, Vec<u8>)>,
     order: u64,
     addresses: BTreeMap<SocketAddr, usize>,
@@ -111,7 +115,7 @@ impl World {
 
     pub(super) fn with(seed: u64, nodes: usize, change: impl Fn(&mut CoreConfig)) -> Self {
         let now = crate::egress::testing::start();
-        let node = |_| {
+        let node = |index: usize| {
             let mut config = CoreConfig {
                 certificate: testing::certificate(),
                 hold: Duration::from_micros(1_500),
@@ -121,7 +125,9 @@ impl World {
                 test_switches: true,
             };
             change(&mut config);
-            Node { core: WorkerCore::new(config), arena: SendArena::capturing() }
+            let mut core = WorkerCore::new(config);
+            core.begin_eras((index as u64 + 1) << 32);
+            Node { core, arena: SendArena::capturing() }
         };
         Self {
             now,
@@ -134,6 +140,8 @@ impl World {
             random: SmallRng::seed_from_u64(seed),
             wakes: 0,
             allow_pause: None,
+            controls: 0,
+            asleep: Vec::new(),
             wire: BTreeMap::new(),
             order: 0,
             addresses: BTreeMap::new(),
@@ -378,8 +386,13 @@ impl World {
                 (End::Node(node, remote), datagram) => self.inject(node, remote, datagram),
             }
         }
+        self.carry_controls();
         for index in 0..self.nodes.len() {
+            let awake = !self.asleep.contains(&index);
             let Node { core, arena } = &mut self.nodes[index];
+            if awake {
+                core.take_handed(now, arena);
+            }
             core.forward_due(now, arena);
             core.work(now, arena);
             if core.poll_timeout().is_some_and(|at| at <= now) {
