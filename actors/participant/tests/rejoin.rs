@@ -56,6 +56,7 @@ fn what_ends_or_changes_while_it_waits_is_not_sent_as_it_was() {
     client.state.handle_room(ToParticipant::Unsubscribe { track_sid: "TR_50".into() }, client.now);
     let mut changed = bobs(51, Kind::Video);
     changed.codecs = vec![(Codec::H264, String::new())];
+    changed.info.mime_type = Codec::H264.mime();
     client.state.handle_room(ToParticipant::TrackChanged(Box::new(changed)), client.now);
     let seen = client.pass(limits::REJOIN_SUBSCRIPTION_WAIT);
     assert!(!is_wanted(&seen, "TR_50") && is_wanted(&seen, "TR_51"));
