@@ -72,6 +72,9 @@ impl WorkerCore {
                 }
             }
             MediaCommand::RelayPeer { peer, worker } => self.departures.settle(peer, worker),
+            MediaCommand::CountSent { reply } => {
+                let _ = reply.send(arena.counters().bytes);
+            }
             MediaCommand::Inspect { reply } => {
                 let _ = reply.send(self.snapshot(arena));
             }
