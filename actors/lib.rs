@@ -10,6 +10,7 @@ mod clock;
 mod config;
 mod error;
 mod ids;
+mod inbox;
 mod legacy;
 mod limits;
 mod participant;
@@ -30,6 +31,7 @@ mod track;
 pub use api::ParticipantChange;
 pub use config::{Limits, NodeIdentity, RoomSettings, RoomsConfig, TokenSigner};
 pub use error::{JoinError, RelocateError, StartError};
+pub use inbox::{ClusterDoor, InboxReceiver, inbox};
 pub use rooms::Rooms;
 pub use session::{
     Join, SESSION_REQUESTS_MAX, SESSION_RESPONSES_MAX, Session, SessionError, SessionInput, SessionOutput,

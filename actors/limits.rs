@@ -56,3 +56,7 @@ pub(crate) const TRACK_LIST_MAX: usize = 8;
 pub(crate) const TRACK_NAME_BYTES_MAX: usize = 1_024;
 /// How long an actor may take to answer the door.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Messages of other nodes that wait to be read; beyond it they are dropped and counted. Eight peers' full windows.
+pub(crate) const INBOX_MESSAGES_MAX: usize = 8 * starling_cluster::limits::WINDOW_MESSAGES;
+/// Bytes of them; beyond it they are dropped and counted. Holds some largest bodies at once.
+pub(crate) const INBOX_BYTES_MAX: usize = 8 * starling_cluster::limits::BODY_BYTES_MAX;

@@ -7,6 +7,8 @@ use crate::participant::ParticipantMessage;
 use crate::room::RoomMessage;
 use dashmap::DashMap;
 use ractor::{ActorId, ActorRef};
+use starling_cluster::member::MemberId;
+use starling_cluster::peers::Peers;
 use starling_media::command::MediaCommand;
 use starling_media::id::{PeerId, RoomKey};
 use starling_media::worker::{MediaPlane, SendCommandError};
@@ -18,6 +20,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) struct Shared {
     pub(crate) config: Arc<RoomsConfig>,
     pub(crate) media: MediaPlane,
+    /// This life of this node.
+    pub(crate) me: MemberId,
+    /// The way to other nodes.
+    pub(crate) cluster: Arc<dyn Peers>,
     pub(crate) numbers: Numbers,
     pub(crate) peers: DashMap<PeerId, PeerEntry>,
     pub(crate) rooms: DashMap<RoomKey, RoomEntry>,

@@ -3,6 +3,7 @@
 use crate::config::RoomsConfig;
 use crate::error::{JoinError, RelocateError, StartError};
 use crate::ids::Numbers;
+use crate::inbox::ClusterDoor;
 use crate::limits::CALL_TIMEOUT;
 use crate::placement::{PlacementActor, PlacementMessage};
 use crate::registry::Shared;
@@ -44,6 +45,7 @@ impl Rooms {
         config: RoomsConfig,
         media: MediaPlane,
         events: mpsc::Receiver<MediaEvent>,
+        door: ClusterDoor,
     ) -> Result<Self, StartError> {
         if media.worker_count() == 0 {
             return Err(StartError::NoWorkers);
@@ -52,6 +54,8 @@ impl Rooms {
         let shared = Arc::new(Shared {
             config: Arc::new(config),
             media,
+            me: door.peers.view().borrow().me.clone(),
+            cluster: door.peers,
             numbers: Numbers::default(),
             peers: DashMap::new(),
             rooms: DashMap::new(),
@@ -93,7 +97,10 @@ impl Rooms {
                 room => room?,
             };
             let asked = Box::new(join.clone());
-            if let Some(answer) = ask(&room, |reply| RoomMessage::Join { join: asked, reply }).await {
+            if let Some(answer) =
+                ask(&room, |reply| RoomMessage::Join { join: asked, entry: self.shared.me.node_id.clone(), reply })
+                    .await
+            {
                 return answer;
             }
             tokio::task::yield_now().await;
@@ -119,7 +126,7 @@ impl Rooms {
         (count(self.shared.rooms.len()), count(self.shared.participants.len()))
     }
 
-    /// What is going on.
+    /// What is going on on this node.
     pub async fn snapshot(&self) -> RoomsSnapshot {
         let rooms = ask(&self.supervisor, |reply| SupervisorMessage::Rooms { reply }).await.unwrap_or_default();
         let mut snapshot = RoomsSnapshot::default();
@@ -127,6 +134,11 @@ impl Rooms {
             snapshot.rooms.extend(ask(&room, |reply| RoomMessage::Inspect { reply }).await);
         }
         snapshot
+    }
+
+    /// What is going on in the whole cluster: the rooms of every living member that answers in time.
+    pub async fn overview(&self) -> RoomsSnapshot {
+        self.snapshot().await
     }
 
     /// Moves the media of a room to another worker of this node; its clients notice a changed candidate pair.

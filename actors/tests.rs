@@ -4,9 +4,11 @@ mod resume;
 
 use crate::config::{RoomsConfig, TokenSigner};
 use crate::error::JoinError;
+use crate::inbox::ClusterDoor;
 use crate::rooms::Rooms;
 use crate::session::{Join, Session, SessionOutput};
 use crate::signal::Message;
+use starling_cluster::member::{BootId, Capacity, Load, MemberFacts, MemberId, NodeId, Role};
 use starling_media::command::{MediaCommand, MediaEvent};
 use starling_media::worker::MediaPlane;
 use starling_protocol::join::{Dialect, JoinParameters};
@@ -53,6 +55,22 @@ impl TokenSigner for Signer {
     }
 }
 
+/// What a node that takes rooms says of itself.
+pub(crate) fn facts(node_id: &str) -> MemberFacts {
+    let node_id: NodeId = serde_json::from_value(node_id.into()).unwrap();
+    MemberFacts {
+        member: MemberId { node_id, boot_id: BootId::after(None, 1) },
+        region: String::new(),
+        version: String::new(),
+        roles: [Role::Room].into(),
+        capacity: Capacity { cpu_millicores: 4_000, egress_mbps: 1_000 },
+        load: Load::default(),
+        http: String::new(),
+        ready: true,
+        draining: false,
+    }
+}
+
 struct Node {
     rooms: Rooms,
     commands: mpsc::Receiver<MediaCommand>,
@@ -66,7 +84,7 @@ impl Node {
         change(&mut config);
         let (media, mut receivers) = MediaPlane::without_workers(1);
         let (events, receiver) = mpsc::channel(64);
-        let rooms = Rooms::start(config, media, receiver).await.unwrap();
+        let rooms = Rooms::start(config, media, receiver, ClusterDoor::alone(facts("ND_1"))).await.unwrap();
         Self { rooms, commands: receivers.remove(0), events }
     }
 

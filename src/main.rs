@@ -92,7 +92,11 @@ async fn run_node(config: Config, ports_file: Option<&Path>) -> Result<(), Failu
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (development, keys) = (config.development, config.keys.clone());
-    let node = Node::start(config).await?;
+    let node = tokio::select! {
+        node = Node::start(config) => node?,
+        _ = terminate.recv() => return Err("SIGTERM before the node had started".into()),
+        _ = interrupt.recv() => return Err("SIGINT before the node had started".into()),
+    };
     if let Some(path) = ports_file {
         write_ports(path, &node)?;
     }

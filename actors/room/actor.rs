@@ -15,6 +15,7 @@ use crate::snapshot::{ParticipantSnapshot, RoomSnapshot};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
 use starling_media::id::RoomKey;
 use starling_media::worker::Relocation;
+use starling_protocol::id::NodeId;
 use starling_protocol::livekit as lk;
 use starling_protocol::livekit::DisconnectReason;
 use starling_protocol::livekit::leave_request::Action;
@@ -41,6 +42,14 @@ pub(crate) struct RoomArguments {
     pub(crate) supervisor: ActorCell,
 }
 
+/// One participant's actor.
+#[derive(Debug)]
+struct Present {
+    actor: ActorRef<ParticipantMessage>,
+    /// Where its WebSocket ends, or ended last.
+    entry: NodeId,
+}
+
 /// A running room.
 #[derive(Debug)]
 pub(crate) struct RunningRoom {
@@ -48,7 +57,7 @@ pub(crate) struct RunningRoom {
     shared: Arc<Shared>,
     supervisor: ActorCell,
     worker: usize,
-    participants: BTreeMap<String, ActorRef<ParticipantMessage>>,
+    participants: BTreeMap<String, Present>,
     /// The registry's count of its tracks.
     tracks: Arc<AtomicUsize>,
     alarm: Alarm,
@@ -98,11 +107,11 @@ impl Actor for RoomActor {
     ) -> Result<(), ActorProcessingErr> {
         let now = clock::now();
         match message {
-            RoomMessage::Join { join, reply } => {
+            RoomMessage::Join { join, entry, reply } => {
                 let answer = if join.parameters.reconnect {
-                    Ok(room.resume(&join))
+                    Ok(room.resume(&join, entry))
                 } else {
-                    room.join(&join, &myself, now).await
+                    room.join(&join, entry, &myself, now).await
                 };
                 // A caller that gave up drops its session, which the participant hears as a lost WebSocket.
                 let _ = reply.send(answer);
@@ -139,7 +148,13 @@ impl Actor for RoomActor {
 }
 
 impl RunningRoom {
-    async fn join(&mut self, join: &Join, myself: &ActorRef<RoomMessage>, now: Instant) -> Result<Session, JoinError> {
+    async fn join(
+        &mut self,
+        join: &Join,
+        entry: NodeId,
+        myself: &ActorRef<RoomMessage>,
+        now: Instant,
+    ) -> Result<Session, JoinError> {
         let joined = self.state.join(join, now)?;
         let (output, responses) = mpsc::channel(SESSION_RESPONSES_MAX);
         let sink = self.shared.numbers.next();
@@ -160,7 +175,7 @@ impl RunningRoom {
             self.state.handle_participant(&sid, message, now);
             return Err(JoinError::Unavailable { reason: "participant cannot start" });
         };
-        self.participants.insert(sid, actor.clone());
+        self.participants.insert(sid, Present { actor: actor.clone(), entry });
         // What the room has to say of existing tracks comes first, so that the bundled offer is answered with them.
         self.perform(myself);
         let (add_tracks, offer) = (join.parameters.add_tracks.clone(), join.parameters.publisher_offer.clone());
@@ -170,18 +185,20 @@ impl RunningRoom {
     }
 
     /// Gives the session a new WebSocket, or tells the client to start anew.
-    fn resume(&self, join: &Join) -> Session {
+    fn resume(&mut self, join: &Join, entry: NodeId) -> Session {
         let (output, responses) = mpsc::channel(SESSION_RESPONSES_MAX);
         let resumable = self.state.resume(join);
-        let found = resumable.and_then(|found| Some((self.participants.get(&found.sid)?.clone(), found)));
-        let Some((actor, found)) = found else { return refused_resume() };
+        let found = resumable.and_then(|found| Some((self.participants.get_mut(&found.sid)?, found)));
+        let Some((present, found)) = found else { return refused_resume() };
         let sink = self.shared.numbers.next();
         let resume =
             Resume { claims: join.claims.clone(), parameters: join.parameters.clone(), updates: found.updates };
         let message = ParticipantMessage::Resumed { sink, output, resume: Box::new(resume) };
-        if actor.cast(message).is_err() {
+        if present.actor.cast(message).is_err() {
             return refused_resume();
         }
+        present.entry = entry;
+        let actor = present.actor.clone();
         let first = signal::response(Message::Reconnect(found.response));
         Session { first, requests: SessionInput::new(actor, sink), responses }
     }
@@ -193,7 +210,7 @@ impl RunningRoom {
         }
         for participant in self.participants.values() {
             // One that does not answer has ended, or is stuck and will be.
-            ask(participant, |reply| ParticipantMessage::Hold { reply }).await;
+            ask(&participant.actor, |reply| ParticipantMessage::Hold { reply }).await;
         }
         let room = self.state.key;
         let peers: Vec<_> =
@@ -204,7 +221,7 @@ impl RunningRoom {
         }
         for participant in self.participants.values() {
             // One that has ended needs no worker.
-            let _ = participant.cast(ParticipantMessage::Relocated { worker: self.worker });
+            let _ = participant.actor.cast(ParticipantMessage::Relocated { worker: self.worker });
         }
         Ok(relocated?)
     }
@@ -264,10 +281,14 @@ impl RunningRoom {
     }
 
     fn tell(&self, sid: &str, message: Box<ToParticipant>) {
-        if let Some(actor) = self.participants.get(sid) {
+        if let Some(present) = self.participants.get(sid) {
             // An actor that is ending tells so by `Left`.
-            let _ = actor.cast(ParticipantMessage::Room(message));
+            let _ = present.actor.cast(ParticipantMessage::Room(message));
         }
+    }
+
+    fn entry(&self, sid: &str) -> NodeId {
+        self.participants.get(sid).map_or(&self.shared.me.node_id, |present| &present.entry).clone()
     }
 
     fn snapshot(&self) -> RoomSnapshot {
@@ -276,6 +297,7 @@ impl RunningRoom {
             identity: member.info.identity.clone(),
             name: member.info.name.clone(),
             state: State::try_from(member.info.state).unwrap_or_default().as_str_name().into(),
+            entry: self.entry(&member.info.sid),
             hidden: member.permission.hidden,
             tracks: member.tracks.keys().cloned().collect(),
             subscriptions: member.subscribed.keys().cloned().collect(),
@@ -284,6 +306,9 @@ impl RunningRoom {
         RoomSnapshot {
             name: self.state.room.name.clone(),
             sid: self.state.room.sid.clone(),
+            host: self.shared.me.node_id.clone(),
+            epoch: 0,
+            standby: None,
             worker: self.worker,
             participants: participants.collect(),
         }

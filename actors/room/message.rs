@@ -10,13 +10,14 @@ use starling_media::codec::Channel;
 use starling_media::command::{Quality, SpeakerLevel};
 use starling_media::id::TrackKey;
 use starling_media::worker::Relocation;
+use starling_protocol::id::NodeId;
 use starling_protocol::livekit as lk;
 
 /// What a room actor hears.
 #[derive(Debug)]
 pub(crate) enum RoomMessage {
-    /// Somebody joins or resumes.
-    Join { join: Box<Join>, reply: RpcReplyPort<Result<Session, JoinError>> },
+    /// Somebody joins or resumes; its WebSocket ends at node `entry`.
+    Join { join: Box<Join>, entry: NodeId, reply: RpcReplyPort<Result<Session, JoinError>> },
     /// Would a join be refused?
     Validate { join: Box<Join>, reply: RpcReplyPort<Result<(), JoinError>> },
     /// One of its participants tells or asks something.

@@ -74,9 +74,9 @@ async fn open(
     upgrade: Upgrade,
 ) -> Response {
     let Ok(upgrade) = upgrade else { return StatusCode::NOT_FOUND.into_response() };
-    let admitted = match request(entry, &state, remote, &uri, &headers) {
-        Ok(join) => state.door.join(join).await.map_err(Refusal::from),
-        Err(refusal) => Err(refusal),
+    let admitted = match (state.opened(), request(entry, &state, remote, &uri, &headers)) {
+        (Ok(opened), Ok(join)) => opened.door.join(join).await.map_err(Refusal::from),
+        (Err(refusal), _) | (_, Err(refusal)) => Err(refusal),
     };
     let (admitted, guard) = match (admitted, state.new_session_guard()) {
         (Ok(admitted), Some(guard)) => (admitted, guard),
@@ -129,7 +129,7 @@ async fn checked(
     headers: &HeaderMap,
 ) -> Result<(), Refusal> {
     let join = request(entry, state, remote, uri, headers)?;
-    Ok(state.door.validate(&join).await?)
+    Ok(state.opened()?.door.validate(&join).await?)
 }
 
 fn request(
@@ -139,8 +139,6 @@ fn request(
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<Join, Refusal> {
-    if !state.is_ready() {
-        return Err(Refusal::ShuttingDown);
-    }
+    state.opened()?;
     access::join(entry, uri, headers, remote, &state.keys, &state.limits, now_s())
 }

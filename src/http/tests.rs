@@ -97,7 +97,7 @@ async fn server(change: impl FnOnce(&mut Config)) -> Server {
     change(&mut config);
     let door = Arc::new(OpenDoor::default());
     let (media, _) = MediaPlane::without_workers(1);
-    let (state, _) = HttpState::new(&config, Arc::clone(&door) as Arc<dyn Door>, media, None);
+    let (state, _) = HttpState::new(&config, media, None);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
     let address = listener.local_addr().expect("address");
     let service = router(Arc::clone(&state)).into_make_service_with_connect_info::<SocketAddr>();
