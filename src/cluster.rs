@@ -72,7 +72,8 @@ impl Ports {
             (None, Some(bind)) => SocketAddr::new(bind, port),
             (None, None) => SocketAddr::new(towards(&config.cluster.seeds).await, port),
         };
-        let every = if advertise.is_ipv4() { IpAddr::from(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
+        let every =
+            if advertise.is_ipv4() { IpAddr::from(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
         Ok(Self { listen: SocketAddr::new(bind.unwrap_or(every), port), advertise })
     }
 }
@@ -128,7 +129,8 @@ async fn towards(seeds: &[String]) -> IpAddr {
 
 /// The address that the system would send from; connecting a UDP socket sends nothing.
 fn source_address(target: SocketAddr) -> Option<IpAddr> {
-    let any: SocketAddr = if target.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+    let any: SocketAddr =
+        if target.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
     let socket = UdpSocket::bind(any).ok()?;
     socket.connect(target).ok()?;
     Some(socket.local_addr().ok()?.ip())
@@ -181,7 +183,8 @@ mod tests {
     async fn development_mode_keeps_the_cluster_port_on_loopback_or_where_bind_says() {
         let both = |text: &str| (text.to_owned(), text.to_owned());
         assert_eq!(chosen(|config| config.development = true).await, both("127.0.0.1:7946"));
-        let bound = chosen(|config| (config.development, config.bind_addresses) = (true, vec!["10.1.2.3".into()])).await;
+        let bound =
+            chosen(|config| (config.development, config.bind_addresses) = (true, vec!["10.1.2.3".into()])).await;
         assert_eq!(bound, both("10.1.2.3:7946"));
         assert_eq!(chosen(|config| config.cluster.bind = "10.1.2.3".into()).await, both("10.1.2.3:7946"));
     }

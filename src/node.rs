@@ -2,9 +2,9 @@
 #![expect(clippy::disallowed_methods, reason = "the shell reads the clock once, for the boot id")]
 
 use crate::capacity::capacity;
+use crate::cluster::{self, AdvertiseError, Ports};
 use crate::config::{Config, ConfigError};
 use crate::http::{HttpState, listen, metrics_router, router};
-use crate::cluster::{self, AdvertiseError, Ports};
 use crate::media::{self, MediaConfig};
 use crate::rooms::rooms_config;
 use crate::{VERSION, load, telemetry};
@@ -122,7 +122,8 @@ impl Node {
             tracing::info!("no cluster key: this node is alone and opens no cluster port");
         }
         let (hear, inbound) = starling_actors::inbox();
-        let cluster = Cluster::start(cluster::cluster_config(&config, cluster_keys, ports, facts.clone()), hear).await?;
+        let cluster =
+            Cluster::start(cluster::cluster_config(&config, cluster_keys, ports, facts.clone()), hear).await?;
         let door = ClusterDoor { peers: Arc::new(cluster.clone()), inbound };
         let rooms = Rooms::start(rooms_config, media.plane.clone(), media.events, door).await?;
         let load = tokio::spawn(load::report(cluster.clone(), rooms.clone(), media.plane, facts.capacity));

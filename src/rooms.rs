@@ -2,8 +2,8 @@
 
 use crate::config::{Config, ConfigError};
 use starling_actors::{
-    Join, JoinError, Limits, NodeIdentity, RelocateError, RoomSettings, Rooms, RoomsConfig, RoomsSnapshot, SessionError, SessionInput,
-    SessionOutput, TokenSigner,
+    Join, JoinError, Limits, NodeIdentity, RelocateError, RoomSettings, Rooms, RoomsConfig, RoomsSnapshot,
+    SessionError, SessionInput, SessionOutput, TokenSigner,
 };
 use starling_cluster::member::MemberFacts;
 use starling_media::codec::Codec;

@@ -95,7 +95,8 @@ async fn answer(url: &str, path: &str, token: Option<&str>) -> Result<Value, Sta
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
     // Ends with the sender.
     tokio::spawn(connection);
-    let mut request = Request::get(format!("{}{path}", uri.path().trim_end_matches('/'))).header(header::HOST, authority);
+    let mut request =
+        Request::get(format!("{}{path}", uri.path().trim_end_matches('/'))).header(header::HOST, authority);
     if let Some(token) = token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
     }
@@ -206,7 +207,10 @@ mod tests {
         ]});
         let printed = members_table(&cluster);
         let lines: Vec<&str> = printed.lines().collect();
-        assert_eq!(lines[0], "NODE       STATE    ADDRESS      REGION  ROLES  CPU       EGRESS       ROOMS  PEOPLE  VERSION");
+        assert_eq!(
+            lines[0],
+            "NODE       STATE    ADDRESS      REGION  ROLES  CPU       EGRESS       ROOMS  PEOPLE  VERSION"
+        );
         assert_eq!(lines[1], "a *        serving  127.0.0.1:1  -       room   50/2000m  5/1000 Mbps  2      3       1");
         assert_eq!(lines[2], "long-name  dead     127.0.0.1:2  -              -         -            0      -       -");
         let rooms = json!({"rooms": [{"name": "r\u{1b}[2J", "sid": "RM_1", "host": "a", "epoch": 1, "standby": null,

@@ -2,6 +2,7 @@
 //! with, and what it does and carries.
 
 use super::{ConfigError, duration};
+use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use starling_cluster::member::{NodeId, Role};
 use starling_protocol::keys::Secret;
@@ -80,7 +81,11 @@ impl Cluster {
         }
         if self.seeds.len() > SEEDS_MAX {
             let count = self.seeds.len();
-            return Err(ConfigError::Bounds { name: "cluster.seeds", value: format!("a list of {count}"), bounds: "at most 64" });
+            return Err(ConfigError::Bounds {
+                name: "cluster.seeds",
+                value: format!("a list of {count}"),
+                bounds: "at most 64",
+            });
         }
         if let Some(seed) = self.seeds.iter().find(|seed| !is_host_and_port(seed)) {
             return Err(bounds("cluster.seeds", seed, "HOST:PORT with a port from 1 to 65535"));
@@ -94,7 +99,11 @@ impl Cluster {
         }
         if self.join_wait.is_zero() || self.join_wait > JOIN_WAIT_MAX {
             let value = format!("{:?}", self.join_wait);
-            return Err(ConfigError::Bounds { name: "cluster.join_wait", value, bounds: "more than 0 and at most 10m" });
+            return Err(ConfigError::Bounds {
+                name: "cluster.join_wait",
+                value,
+                bounds: "more than 0 and at most 10m",
+            });
         }
         Ok(())
     }
@@ -103,7 +112,10 @@ impl Cluster {
 /// Whether a text is `HOST:PORT`, with an IPv6 address in brackets.
 fn is_host_and_port(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else { return false };
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).map_or(is_host(host) && !host.contains(':'), is_v6);
+    let host = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .map_or(is_host(host) && !host.contains(':'), is_v6);
     host && port.parse::<u16>().is_ok_and(|port| port != 0)
 }
 
@@ -118,7 +130,7 @@ fn is_host(text: &str) -> bool {
 }
 
 /// Reads a list, or its entries in one text separated by commas, as flags and variables give them.
-pub(super) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+pub(super) fn list<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum ListOrText {
@@ -133,7 +145,7 @@ pub(super) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer:
             text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(serde_norway::Value::from).collect()
         }
     };
-    entries.into_iter().map(|entry| serde_norway::from_value(entry)).collect::<Result<_, _>>().map_err(serde::de::Error::custom)
+    entries.into_iter().map(|entry| serde_norway::from_value(entry)).collect::<Result<_, _>>().map_err(D::Error::custom)
 }
 
 /// Every role: what a node does unless told otherwise.
@@ -177,7 +189,11 @@ impl std::str::FromStr for WantedCapacity {
 
 /// Reads `4000m`, `4` or `0.5`: thousandths of a core.
 fn cpu(text: &str) -> Result<u32, String> {
-    let rule = || format!("capacity: cpu is {text:?}, which must be cores such as \"4\" or thousandths such as \"4000m\", from 1m to 1024 cores");
+    let rule = || {
+        format!(
+            "capacity: cpu is {text:?}, which must be cores such as \"4\" or thousandths such as \"4000m\", from 1m to 1024 cores"
+        )
+    };
     let millicores = match text.strip_suffix('m') {
         Some(number) => number.trim().parse::<f64>(),
         None => text.parse::<f64>().map(|cores| cores * 1_000.0),
@@ -187,7 +203,9 @@ fn cpu(text: &str) -> Result<u32, String> {
 
 /// Reads `1000Mbps`, `1Gbps` or `1000`: megabits per second.
 fn egress(text: &str) -> Result<u32, String> {
-    let rule = || format!("capacity: egress is {text:?}, which must be such as \"1000Mbps\" or \"1Gbps\", from 1Mbps to 1000Gbps");
+    let rule = || {
+        format!("capacity: egress is {text:?}, which must be such as \"1000Mbps\" or \"1Gbps\", from 1Mbps to 1000Gbps")
+    };
     let lower = text.to_ascii_lowercase();
     let (number, factor) = match (lower.strip_suffix("gbps"), lower.strip_suffix("mbps")) {
         (Some(number), _) => (number, 1_000.0),
@@ -235,13 +253,12 @@ impl<'de> Deserialize<'de> for WantedCapacity {
             NumberOrText::Number(number) => number.to_string(),
             NumberOrText::Text(text) => text,
         };
-        let wrong = serde::de::Error::custom;
         let rule = "capacity must be a text such as \"4000m,1000Mbps\" or a map of cpu and egress";
-        match TextOrParts::deserialize(deserializer).map_err(|_| wrong(rule))? {
-            TextOrParts::Text(text) => text.parse().map_err(wrong),
+        match TextOrParts::deserialize(deserializer).map_err(|_| D::Error::custom(rule))? {
+            TextOrParts::Text(text) => text.parse().map_err(D::Error::custom),
             TextOrParts::Parts(parts) => Ok(Self {
-                cpu_millicores: parts.cpu.map(|part| cpu(&text(part))).transpose().map_err(wrong)?,
-                egress_mbps: parts.egress.map(|part| egress(&text(part))).transpose().map_err(wrong)?,
+                cpu_millicores: parts.cpu.map(|part| cpu(&text(part))).transpose().map_err(D::Error::custom)?,
+                egress_mbps: parts.egress.map(|part| egress(&text(part))).transpose().map_err(D::Error::custom)?,
             }),
         }
     }

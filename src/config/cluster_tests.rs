@@ -57,7 +57,10 @@ fn the_key_of_the_strongest_source_counts_whichever_way_it_is_given() {
     assert_eq!(of("", &[]), ("secret".to_owned(), String::new()));
     assert_eq!(of("cluster: {key_file: f}", &[]), (String::new(), "f".to_owned()));
     assert_eq!(of("cluster: {key: k}", &[("cluster.key_file", "g")]), (String::new(), "g".to_owned()));
-    assert_eq!(refused("cluster: {key: k, key_file: f}"), "cluster.key and cluster.key_file are both set; give one of them");
+    assert_eq!(
+        refused("cluster: {key: k, key_file: f}"),
+        "cluster.key and cluster.key_file are both set; give one of them"
+    );
 }
 
 #[test]
@@ -89,7 +92,9 @@ fn every_wrong_setting_is_named_with_its_value_and_bounds() {
     }
     let unknown = refused("cluster: {sedes: []}");
     assert_eq!(unknown, "configuration: unknown key \"cluster.sedes\", did you mean \"cluster.seeds\"?");
-    for (yaml, part) in [("roles: [dance]", "dance"), ("roles: \"room,dance\"", "dance"), ("cluster: {port: 70000}", "port")] {
+    for (yaml, part) in
+        [("roles: [dance]", "dance"), ("roles: \"room,dance\"", "dance"), ("cluster: {port: 70000}", "port")]
+    {
         let message = refused(yaml);
         assert!(message.contains(part), "{message}");
     }

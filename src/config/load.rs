@@ -111,7 +111,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, LoadError> {
     }
     overlay(&mut merged, file);
 
-    if sources.flags.iter().any(|(path, _)| CLUSTER_KEYS.iter().any(|name| path.strip_prefix("cluster.") == Some(name))) {
+    if sources.flags.iter().any(|(path, _)| CLUSTER_KEYS.iter().any(|name| path.strip_prefix("cluster.") == Some(name)))
+    {
         forget_cluster_key(&mut merged);
     }
     for (path, text) in &sources.flags {
@@ -200,7 +201,8 @@ fn overlay_environment(
         }
         let name = format!("LIVEKIT_{}", path.to_uppercase().replace('.', "_"));
         let older_name = older.iter().find(|(older_path, _)| *older_path == path).map(|(_, name)| (*name).to_owned());
-        let ours = path.starts_with("cluster.") || ["node_id", "data_dir", "roles", "capacity", "region"].contains(&path.as_str());
+        let ours = path.starts_with("cluster.")
+            || ["node_id", "data_dir", "roles", "capacity", "region"].contains(&path.as_str());
         let our_name = ours.then(|| name.replacen("LIVEKIT_", "STARLING_", 1));
         let names = [our_name, Some(name.clone()), older_name];
         let found = names.iter().flatten().find_map(|name| environment.get(name));

@@ -85,9 +85,7 @@ fn rooms_body(snapshot: &RoomsSnapshot) -> Value {
 }
 
 fn room_body(room: &RoomSnapshot) -> Value {
-    let participant = |participant: &starling_actors::ParticipantSnapshot| {
-        json!({ "identity": participant.identity, "sid": participant.sid, "entry": participant.entry })
-    };
+    let participant = |participant: &starling_actors::ParticipantSnapshot| json!({ "identity": participant.identity, "sid": participant.sid, "entry": participant.entry });
     json!({
         "name": room.name,
         "sid": room.sid,

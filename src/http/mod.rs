@@ -14,8 +14,8 @@ mod signal;
 mod tests;
 
 use crate::config::Config;
-use access::Refusal;
 use crate::rooms::Door;
+use access::Refusal;
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -25,8 +25,8 @@ use starling_cluster::View;
 use starling_media::worker::MediaPlane;
 use starling_protocol::keys::KeyRing;
 use starling_protocol::limits::Limits;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, watch};
 
 /// What the node has once it has joined its cluster.
