@@ -237,3 +237,160 @@ pub(crate) fn scratch_folder(name: &str) -> PathBuf {
     fs::create_dir_all(&folder).expect("a scratch folder");
     folder
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_790_000_000_000;
+
+    fn load(folder: &Path, now_ms: u64) -> Result<Identity, IdentityError> {
+        Identity::load(Some(folder), None, now_ms)
+    }
+
+    #[test]
+    fn the_node_stays_and_its_lives_rise_even_when_the_clock_goes_back() {
+        let folder = scratch_folder("identity");
+        let first = load(&folder, NOW).unwrap().member();
+        let second = load(&folder, NOW - 5_000).unwrap().member();
+        let third = load(&folder, NOW + 5_000).unwrap().member();
+        assert_eq!(first.node_id, second.node_id);
+        assert_eq!(first.node_id, third.node_id);
+        let boots = [first, second, third].map(|member| member.boot_id.number());
+        assert_eq!(boots, [NOW, NOW + 1, NOW + 5_000]);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn without_a_data_directory_nothing_is_kept() {
+        let named = Identity::load(None, Some("ND_a"), NOW).unwrap();
+        assert_eq!(named.member().to_string(), format!("ND_a@{NOW}"));
+        let first = Identity::load(None, None, NOW).unwrap();
+        assert_ne!(first.node_id, Identity::load(None, None, NOW).unwrap().node_id);
+        assert!(Identity::load(None, Some("a b"), NOW).unwrap_err().to_string().contains("a b"));
+    }
+
+    #[test]
+    fn a_wanted_name_is_saved_and_another_one_is_refused() {
+        let folder = scratch_folder("wanted").join("made/on/demand");
+        drop(Identity::load(Some(&folder), Some("ND_a"), NOW).unwrap());
+        assert_eq!(load(&folder, NOW).unwrap().node_id.as_str(), "ND_a");
+        let error = Identity::load(Some(&folder), Some("ND_b"), NOW).unwrap_err().to_string();
+        assert!(error.contains("node.json belongs to node ND_a, not to ND_b"), "{error}");
+        assert_eq!(load(&folder, NOW).unwrap().node_id.as_str(), "ND_a");
+        fs::remove_dir_all(folder.ancestors().nth(3).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_corrupt_file_is_named_and_left_as_it_is() {
+        let folder = scratch_folder("corrupt");
+        drop(load(&folder, NOW).unwrap());
+        let (node, members) = (folder.join(NODE_FILE), folder.join(MEMBERS_FILE));
+        let long = format!("{{\"version\":1,\"node_id\":\"{}\",\"boot_id\":1}}", "a".repeat(70_000));
+        let cases = [
+            "",
+            "{",
+            "[]",
+            "{\"version\":2,\"node_id\":\"ND_a\",\"boot_id\":1}",
+            "{\"version\":1,\"node_id\":\"a b\",\"boot_id\":1}",
+            "{\"version\":1,\"node_id\":\"ND_a\",\"boot_id\":18446744073709551615}",
+            &long,
+        ];
+        for text in cases {
+            fs::write(&node, text).unwrap();
+            let error = load(&folder, NOW).unwrap_err();
+            assert!(error.to_string().contains("node.json is corrupt"), "{error}");
+            assert_eq!(fs::read_to_string(&node).unwrap(), text);
+            fs::write(&members, text).unwrap();
+            let error = SavedMembers::load(&folder).unwrap_err();
+            assert!(error.to_string().contains("members.json is corrupt"), "{error}");
+        }
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_crash_while_saving_leaves_the_old_file() {
+        let folder = scratch_folder("draft");
+        let first = load(&folder, NOW).unwrap().member();
+        fs::write(folder.join("node.json.draft"), "{\"ver").unwrap();
+        assert_eq!(load(&folder, NOW).unwrap().node_id, first.node_id);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_clock_in_the_far_future_is_not_believed() {
+        assert!(matches!(Identity::load(None, None, u64::MAX), Err(IdentityError::Clock { .. })));
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_named() {
+        let folder = scratch_folder("file");
+        let file = folder.join("file");
+        fs::write(&file, "").unwrap();
+        let error = load(&file.join("data"), NOW).unwrap_err().to_string();
+        assert!(error.contains("file/data cannot be made"), "{error}");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn two_lives_cannot_share_a_data_directory() {
+        let folder = scratch_folder("shared");
+        let first = load(&folder, NOW).unwrap();
+        let error = load(&folder, NOW).unwrap_err();
+        assert!(matches!(&error, IdentityError::InUse { path } if *path == folder), "{error}");
+        drop(first);
+        assert_eq!(load(&folder, NOW).unwrap().boot_id.number(), NOW + 1, "the refused one counted as a life");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    const HOLDER: &str = "STARLING_TEST_LOCK_HOLDER";
+
+    /// Not a test of its own: run as another process by the next one, holds the lock until it is killed.
+    #[test]
+    fn holds_a_lock_when_asked_to() {
+        let Some(folder) = std::env::var_os(HOLDER) else { return };
+        let folder = PathBuf::from(folder);
+        let _identity = load(&folder, NOW).unwrap();
+        fs::write(folder.join("held"), "").unwrap();
+        // Ends when the pipe closes, should the other process die first.
+        let _ = std::io::stdin().read(&mut [0]);
+    }
+
+    #[test]
+    fn the_lock_of_a_killed_process_is_free() {
+        let folder = scratch_folder("killed");
+        let mut holder = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "identity::tests::holds_a_lock_when_asked_to"])
+            .env(HOLDER, &folder)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        while !folder.join("held").exists() {
+            assert!(holder.try_wait().unwrap().is_none(), "the holder ended early");
+            std::thread::yield_now();
+        }
+        assert!(matches!(load(&folder, NOW), Err(IdentityError::InUse { .. })));
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        assert_eq!(load(&folder, NOW).unwrap().boot_id.number(), NOW + 1);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn members_are_saved_up_to_the_limit() {
+        let folder = scratch_folder("members");
+        assert_eq!(SavedMembers::load(&folder).unwrap(), SavedMembers::default());
+        let member = |number: usize| SavedMember {
+            node_id: NodeId::try_from(format!("ND_{number}")).unwrap(),
+            address: SocketAddr::from(([10, 0, 1, (number % 250) as u8], 7946)),
+        };
+        let many = SavedMembers { members: (0..MEMBERS_SAVED_MAX + 9).map(member).collect() };
+        many.save(&folder).unwrap();
+        assert_eq!(SavedMembers::load(&folder).unwrap().members, many.members[..MEMBERS_SAVED_MAX]);
+        let fewer = SavedMembers { members: vec![member(3)] };
+        fewer.save(&folder).unwrap();
+        assert_eq!(SavedMembers::load(&folder).unwrap(), fewer);
+        fs::remove_dir_all(folder).unwrap();
+    }
+}

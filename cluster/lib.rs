@@ -4,8 +4,10 @@
 //! Life = foca, facts = chitchat, links follow foca (cluster.md §4.1). [`View`] is what the three make together.
 
 mod alone;
+mod clock;
 pub mod config;
 pub mod facts;
+mod gateway;
 pub mod identity;
 pub mod key;
 pub mod limits;

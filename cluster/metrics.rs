@@ -1,31 +1,10 @@
-//! The names of this area's metrics, each written in one place. Labels are enums.
+//! What this crate counts: gossip and members first, then links. Labels are enums, never ids.
 
 use crate::member::MemberState;
 use crate::view::View;
+use std::time::Duration;
 
-/// Members by what this node makes of them; sum over nodes and compare: they must agree.
-const MEMBERS: &str = "starling_cluster_members";
-/// Changes of who lives, drains or restarted; rises in step on all nodes.
-const GENERATION: &str = "starling_cluster_generation";
-/// Datagrams not taken or not sent, by reason; anything under `unauthentic` is somebody without the key.
-const DATAGRAMS_DROPPED: &str = "starling_cluster_datagrams_dropped_total";
-/// UDP payload bytes of gossip, sealed.
-const GOSSIP_BYTES: &str = "starling_cluster_gossip_bytes_total";
-/// Datagrams of gossip.
-const GOSSIP_DATAGRAMS: &str = "starling_cluster_gossip_datagrams_total";
-/// Greetings of this node that were refused or unanswered, by reason.
-const JOIN_REFUSED: &str = "starling_cluster_join_refused_total";
-/// Facts of others that could not be read; another version of the software, or a bug.
-const FACTS_UNREADABLE: &str = "starling_cluster_facts_unreadable_total";
-/// What membership told, by kind.
-const LIFE_CHANGES: &str = "starling_cluster_life_changes_total";
-/// Hints to membership by refused links.
-const DOWN_HINTS: &str = "starling_cluster_down_hints_total";
-/// Failed look-ups of a seed's name.
-const SEED_LOOKUPS_FAILED: &str = "starling_cluster_seed_lookups_failed_total";
-/// 1 once this node has joined (or serves alone), 0 before.
-const READY: &str = "starling_cluster_ready";
-
+/// Members by what this node makes of them, and the generation of its view; nodes that agree show the same.
 pub(crate) fn view(view: &View) {
     for state in [MemberState::Serving, MemberState::Suspect, MemberState::Draining, MemberState::Dead] {
         let label = match state {
@@ -35,40 +14,91 @@ pub(crate) fn view(view: &View) {
             MemberState::Dead => "dead",
         };
         let count = view.members.values().filter(|member| member.state == state).count();
-        metrics::gauge!(MEMBERS, "state" => label).set(count as f64);
+        metrics::gauge!("starling_cluster_members", "state" => label).set(count as f64);
     }
-    metrics::gauge!(GENERATION).set(view.generation as f64);
+    metrics::gauge!("starling_cluster_generation").set(view.generation as f64);
 }
 
+/// Datagrams not taken or not sent, by reason; `forged` and `key` are somebody without the key.
 pub(crate) fn datagram_dropped(reason: &'static str) {
-    metrics::counter!(DATAGRAMS_DROPPED, "reason" => reason).increment(1);
+    metrics::counter!("starling_cluster_datagrams_dropped_total", "reason" => reason).increment(1);
 }
 
+/// UDP payloads of gossip, sealed: their bytes and their number.
 pub(crate) fn gossip(direction: &'static str, kind: &'static str, bytes: usize) {
-    metrics::counter!(GOSSIP_BYTES, "direction" => direction, "kind" => kind).increment(bytes as u64);
-    metrics::counter!(GOSSIP_DATAGRAMS, "direction" => direction, "kind" => kind).increment(1);
+    metrics::counter!("starling_cluster_gossip_bytes_total", "direction" => direction, "kind" => kind)
+        .increment(bytes as u64);
+    metrics::counter!("starling_cluster_gossip_datagrams_total", "direction" => direction, "kind" => kind)
+        .increment(1);
 }
 
+/// Seeds and saved members that refused this node or did not answer, by reason.
 pub(crate) fn join_refused(reason: &'static str) {
-    metrics::counter!(JOIN_REFUSED, "reason" => reason).increment(1);
+    metrics::counter!("starling_cluster_join_refused_total", "reason" => reason).increment(1);
 }
 
+/// Facts of others that could not be read: another version of the software, or a bug.
 pub(crate) fn facts_unreadable(count: u64) {
-    metrics::counter!(FACTS_UNREADABLE).increment(count);
+    metrics::counter!("starling_cluster_facts_unreadable_total").increment(count);
 }
 
+/// What membership told, by kind.
 pub(crate) fn life_change(change: &'static str) {
-    metrics::counter!(LIFE_CHANGES, "change" => change).increment(1);
+    metrics::counter!("starling_cluster_life_changes_total", "change" => change).increment(1);
 }
 
+/// Members that were declared dead because their host refused a link.
 pub(crate) fn down_hint() {
-    metrics::counter!(DOWN_HINTS).increment(1);
+    metrics::counter!("starling_cluster_down_hints_total").increment(1);
 }
 
+/// Failed look-ups of a seed's name.
 pub(crate) fn seed_lookup_failed() {
-    metrics::counter!(SEED_LOOKUPS_FAILED).increment(1);
+    metrics::counter!("starling_cluster_seed_lookups_failed_total").increment(1);
 }
 
+/// 1 once this node has joined or serves alone, 0 before.
 pub(crate) fn ready(is: bool) {
-    metrics::gauge!(READY).set(if is { 1.0 } else { 0.0 });
+    metrics::gauge!("starling_cluster_ready").set(if is { 1.0 } else { 0.0 });
+}
+
+/// Messages that were not delivered, by reason: duplicates, answers that came late or found no credit.
+pub(crate) fn message_dropped(reason: &'static str) {
+    metrics::counter!("starling_cluster_messages_dropped_total", "reason" => reason).increment(1);
+}
+
+/// Messages that this node could not read; rises while versions are mixed.
+pub(crate) fn unreadable() {
+    metrics::counter!("starling_cluster_unreadable_total").increment(1);
+}
+
+/// Messages that were refused to their sender because a peer's window was full.
+pub(crate) fn window_refused() {
+    metrics::counter!("starling_cluster_window_refusals_total").increment(1);
+}
+
+/// A cast was put on a link.
+pub(crate) fn cast() {
+    metrics::counter!("starling_cluster_casts_total").increment(1);
+}
+
+/// A call ended, with how long it took; read `starling_cluster_calls_total` by outcome beside it.
+pub(crate) fn call(outcome: &'static str, took: Duration) {
+    metrics::counter!("starling_cluster_calls_total", "outcome" => outcome).increment(1);
+    metrics::histogram!("starling_cluster_call_seconds").record(took.as_secs_f64());
+}
+
+/// Links on which messages flow.
+pub(crate) fn links_up(count: usize) {
+    metrics::gauge!("starling_cluster_links").set(u32::try_from(count).unwrap_or(u32::MAX));
+}
+
+/// Connections to the cluster port that were closed before they became anything, by reason.
+pub(crate) fn handshake_refused(reason: &'static str) {
+    metrics::counter!("starling_cluster_handshakes_refused_total", "reason" => reason).increment(1);
+}
+
+/// Links that were closed by this side, by reason.
+pub(crate) fn link_closed(reason: &'static str) {
+    metrics::counter!("starling_cluster_links_closed_total", "reason" => reason).increment(1);
 }

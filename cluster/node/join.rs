@@ -258,9 +258,12 @@ mod tests {
     }
 
     fn welcome(last: u8) -> Result<Welcome, GreetError> {
+        Ok(Welcome { member: member(), address: address(last), members: Vec::new() })
+    }
+
+    fn member() -> MemberId {
         let node_id = serde_json::from_value(serde_json::json!("n")).expect("a plain name is a node id");
-        let member = MemberId { node_id, boot_id: BootId::after(None, 1) };
-        Ok(Welcome { member, address: address(last), members: Vec::new() })
+        MemberId { node_id, boot_id: BootId::after(None, 1) }
     }
 
     fn judged<const N: usize>(answers: [Result<Welcome, GreetError>; N]) -> Verdict {

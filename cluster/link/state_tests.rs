@@ -1,0 +1,1 @@
+//! Stories of links that are wanted, made, lost and replaced.
