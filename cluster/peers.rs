@@ -73,7 +73,8 @@ pub enum CallError {
 /// A future of a trait object.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The way to other nodes. Messages from one node to another on one link arrive in order, each at most once.
+/// The way to other nodes. Messages of one topic from one node to another on one link arrive in order, each at most
+/// once; small ones of other topics pass a body above [`crate::limits::PART_BYTES`] on its way.
 pub trait Peers: std::fmt::Debug + Send + Sync {
     /// The cluster, now and on every change.
     fn view(&self) -> watch::Receiver<Arc<View>>;

@@ -225,3 +225,102 @@ fn count(dropped: Dropped) {
         Dropped::Congested => metrics::window_refused(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::envelope;
+    use crate::limits;
+    use crate::link::member_for_tests as member;
+    use std::sync::OnceLock;
+
+    const TOPIC: Topic = Topic(1);
+
+    /// Carries to a task that stands for the other node's gateway.
+    #[derive(Debug)]
+    struct Wire(mpsc::UnboundedSender<Bytes>);
+
+    impl Transport for Wire {
+        fn send(&self, envelope: Bytes) {
+            // The other end may have gone first.
+            let _ = self.0.send(envelope);
+        }
+    }
+
+    /// Answers calls with the body, and casts with a cast, from within.
+    #[derive(Debug, Default)]
+    struct Echo {
+        door: OnceLock<Arc<Door>>,
+        heard: Mutex<Vec<Bytes>>,
+        lost: Notify,
+    }
+
+    impl Hear for Echo {
+        fn hear(&self, inbound: Inbound) {
+            match inbound.reply {
+                Some(reply) if inbound.body.is_empty() => drop(reply),
+                Some(reply) => drop(reply.send(Ok(inbound.body))),
+                None => {
+                    let first = self.heard.lock().unwrap().is_empty();
+                    self.heard.lock().unwrap().push(inbound.body.clone());
+                    if first {
+                        self.door.get().unwrap().cast(TOPIC, Urgency::Needed, inbound.body).unwrap();
+                    }
+                }
+            }
+        }
+
+        fn lost(&self, _: &MemberId) {
+            self.lost.notify_one();
+        }
+    }
+
+    fn end(name: &str) -> (Arc<Door>, Arc<Echo>, mpsc::UnboundedReceiver<News>) {
+        let echo = Arc::new(Echo::default());
+        let (news, told) = mpsc::unbounded_channel();
+        let door = Door::open(member(name, 1), 9, Arc::clone(&echo) as Arc<dyn Hear>, news);
+        echo.door.set(Arc::clone(&door)).unwrap();
+        (door, echo, told)
+    }
+
+    fn join(from: &Arc<Door>, to: &Arc<Door>) {
+        let (wire, mut arriving) = mpsc::unbounded_channel::<Bytes>();
+        let to = Arc::clone(to);
+        tokio::spawn(async move {
+            while let Some(bytes) = arriving.recv().await {
+                to.receive(envelope::read(&bytes).unwrap());
+            }
+        });
+        assert!(from.attach(Box::new(Wire(wire))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_hears_may_send_at_once_and_nothing_sent_early_is_lost() {
+        let ((left, left_ears, _told), (right, right_ears, _told_too)) = (end("ND_right"), end("ND_left"));
+        left.cast(TOPIC, Urgency::Needed, Bytes::from_static(b"early")).unwrap();
+        let answer = left.call(TOPIC, Bytes::from_static(b"echo"), Duration::from_secs(1)).unwrap();
+        join(&left, &right);
+        join(&right, &left);
+        assert_eq!(answer.await.unwrap(), Ok(Bytes::from_static(b"echo")));
+        assert_eq!(right_ears.heard.lock().unwrap().first(), Some(&Bytes::from_static(b"early")));
+        assert_eq!(left_ears.heard.lock().unwrap().first(), Some(&Bytes::from_static(b"early")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_nobody_answers_ends_by_the_timer_and_by_the_end_of_the_link() {
+        let ((left, ears, mut told), (right, _ears, _told)) = (end("ND_right"), end("ND_left"));
+        join(&left, &right);
+        join(&right, &left);
+        let timeout = Duration::from_millis(70);
+        let answer = left.call(TOPIC, Bytes::new(), timeout).unwrap();
+        let to = member("ND_right", 1);
+        assert_eq!(answer.await.unwrap(), Err(CallError::Timeout { to: to.clone(), timeout }));
+        let answer = left.call(TOPIC, Bytes::new(), limits::CALL_TIME_MAX).unwrap();
+        right.end();
+        assert!(matches!(told.recv().await, Some(News { link: 9, news: LinkNews::Silent })));
+        left.end();
+        assert_eq!(answer.await.unwrap(), Err(CallError::LinkLost(to.clone())));
+        ears.lost.notified().await;
+        assert!(left.call(TOPIC, Bytes::new(), timeout).is_err());
+    }
+}

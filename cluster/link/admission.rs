@@ -54,7 +54,7 @@ mod tests {
 
     fn judge_with(greeting: &Greeting, holder: Option<(&MemberId, SocketAddr)>) -> Result<(), Refusal> {
         let me = member("ND_me", 5);
-        let address = "10.0.0.9:7946".parse().expect("address");
+        let address = SocketAddr::from(([10, 0, 0, 9], 7946));
         judge(greeting, &OwnFacts { me: &me, address, cluster: "blue", now_ms: 1_000_000, holder })
     }
 

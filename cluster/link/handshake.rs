@@ -1,6 +1,5 @@
 //! From a TCP connection to one whose other side has proved the cluster key: sockets and time limits. Nothing is said
 //! to a peer that has not proved it.
-#![expect(clippy::result_large_err, reason = "errors of connections are made once per connection")]
 
 use crate::key::ClusterKeys;
 use crate::limits;

@@ -180,3 +180,6 @@ fn outcome(result: &Result<Bytes, CallError>) -> &'static str {
         Err(CallError::Unreadable { .. }) => "unreadable",
     }
 }
+
+#[cfg(test)]
+pub(crate) use greeting::tests::member as member_for_tests;
