@@ -351,7 +351,8 @@ mod tests {
         let Some(folder) = std::env::var_os(HOLDER) else { return };
         let folder = PathBuf::from(folder);
         let _identity = load(&folder, NOW).unwrap();
-        fs::write(folder.join("held"), "").unwrap();
+        // Past the test harness, which keeps what is printed to itself.
+        std::io::stderr().write_all(b"held").unwrap();
         // Ends when the pipe closes, should the other process die first.
         let _ = std::io::stdin().read(&mut [0]);
     }
@@ -364,12 +365,12 @@ mod tests {
             .env(HOLDER, &folder)
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        while !folder.join("held").exists() {
-            assert!(holder.try_wait().unwrap().is_none(), "the holder ended early");
-            std::thread::yield_now();
-        }
+        let mut said = [0; 4];
+        holder.stderr.take().unwrap().read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"held");
         assert!(matches!(load(&folder, NOW), Err(IdentityError::InUse { .. })));
         holder.kill().unwrap();
         holder.wait().unwrap();

@@ -173,6 +173,19 @@ pub const SWIM_SENDS_WAITING_MAX: usize = 4_096;
 /// How often a node that knows no other announces itself to all seeds (cluster.md §3.4: without it a two-node
 /// partition never heals).
 pub const LONELY_TICK: Duration = Duration::from_secs(1);
+/// How long after it got in a node goes on asking who else is there: an answer holds about 24 members by chance, and
+/// the rest of a larger cluster would be met only as it is probed.
+pub const SETTLING: Duration = Duration::from_secs(5);
+/// Members that fit one answer for certain; a node that knows fewer asks nobody further.
+pub const SETTLED_WITH_MEMBERS: usize = 16;
+/// Members asked on each [`LONELY_TICK`] while settling.
+pub const SETTLING_QUESTIONS: usize = 3;
+/// How often a node announces itself to seeds that are no living members: groups that started apart merge within it.
+pub const SEED_REMINDER: Duration = Duration::from_secs(10);
+/// Dead members that are asked whether they live when somebody comes back from the dead; the latest dead come first.
+pub const HEAL_ANNOUNCEMENTS_MAX: usize = 64;
+/// At least this long between two such rounds of questions: a healing cluster of 50 must not drown in them.
+pub const HEAL_PAUSE: Duration = Duration::from_millis(200);
 /// Seed addresses that are announced to; more are left out.
 pub const SEED_ADDRESSES_MAX: usize = 64;
 

@@ -88,34 +88,40 @@ impl ToldMembers {
         self.by_address.values().map(|told| (told.identity.member(), told.identity.address, told.suspected))
     }
 
-    /// Takes foca's table over and yields what that changes.
+    /// Takes foca's table over and yields what that changes: who is there, then who is gone, each in the order of
+    /// addresses, since foca keeps its table in random order.
     pub(super) fn follow<'a>(
         &mut self,
         table: impl Iterator<Item = &'a foca::Member<SwimIdentity>>,
     ) -> Vec<MembershipChange> {
-        let mut changes = Vec::new();
-        let mut gone = std::mem::take(&mut self.by_address);
-        let mut left = Vec::new();
-        // foca keeps its table in random order; changes are told in the order of addresses.
-        let mut table: Vec<_> = table.collect();
-        table.sort_by_key(|member| member.id().address);
+        let (mut differs, mut gone, mut living) = (Vec::new(), Vec::new(), 0);
         for member in table {
             let identity = member.id();
+            let told = self.by_address.get(&identity.address);
             if identity.is_leaving() || member.state() == State::Down {
-                if identity.is_leaving() {
-                    left.push(identity.address);
-                }
+                gone.extend(told.map(|_| (identity.address, identity.is_leaving())));
                 continue;
             }
-            let told = Told { identity: identity.clone(), suspected: member.state() == State::Suspect };
-            changes.extend(difference(gone.remove(&identity.address).as_ref(), &told));
-            self.by_address.insert(identity.address, told);
+            living += 1;
+            let suspected = member.state() == State::Suspect;
+            if told.is_none_or(|told| told.identity != *identity || told.suspected != suspected) {
+                differs.push(Told { identity: identity.clone(), suspected });
+            }
         }
-        for (address, told) in gone {
+        differs.sort_by_key(|told| told.identity.address);
+        gone.sort_unstable();
+        let mut changes = Vec::new();
+        for told in differs {
+            let address = told.identity.address;
+            changes.extend(difference(self.by_address.get(&address), &told));
+            self.by_address.insert(address, told);
+        }
+        for (address, by_will) in gone {
+            let Some(told) = self.by_address.remove(&address) else { continue };
             let id = told.identity.member();
-            let by_will = left.contains(&address);
             changes.push(if by_will { MembershipChange::Left { id } } else { MembershipChange::Down { id } });
         }
+        debug_assert_eq!(self.by_address.len(), living, "foca forgets only the dead");
         changes
     }
 }

@@ -5,6 +5,7 @@ use crate::limits::{SWIM_MEMBERS_MAX, SWIM_PAYLOAD_BYTES_MAX};
 use bytes::Buf as _;
 use foca::{Codec as _, PostcardCodec};
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 /// A datagram was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +24,9 @@ pub enum DatagramError {
     /// It says that it comes from this node's own address: a wrong `--advertise` on one of the two.
     #[error("another node says that it is at our address, as {0}")]
     OurAddress(String),
+    /// It names a member where nobody can be: no address, no port, or many at once.
+    #[error("no member can be at {0}")]
+    NoAddress(SocketAddr),
     /// It would add a member beyond the limit.
     #[error("more than {SWIM_MEMBERS_MAX} members")]
     TooManyMembers,
@@ -39,6 +43,7 @@ impl DatagramError {
             Self::TooLarge { .. } => "too_large",
             Self::Unreadable(_) => "unreadable",
             Self::OurAddress(_) => "our_address",
+            Self::NoAddress(_) => "no_address",
             Self::TooManyMembers => "too_many_members",
             Self::Refused(_) => "refused",
         }
@@ -72,6 +77,9 @@ pub(super) fn inspect<'a>(
     if payload.has_remaining() {
         return Err(DatagramError::Unreadable(format!("{} bytes too many", payload.remaining())));
     }
+    if let Some(address) = named.iter().find(|address| !can_be_reached(address)) {
+        return Err(DatagramError::NoAddress(*address));
+    }
     // The cheap test first: a table far from its limit needs no count.
     if table.len() + named.len() > SWIM_MEMBERS_MAX {
         let known: BTreeSet<_> = table.map(|member| member.id().address).collect();
@@ -81,4 +89,8 @@ pub(super) fn inspect<'a>(
         }
     }
     Ok(())
+}
+
+fn can_be_reached(address: &SocketAddr) -> bool {
+    address.port() != 0 && !address.ip().is_unspecified() && !address.ip().is_multicast()
 }

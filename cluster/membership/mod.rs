@@ -15,7 +15,10 @@ mod tuned;
 pub use change::{MembershipChange, Output};
 pub use inspect::DatagramError;
 
-use crate::limits::{LONELY_TICK, SEED_ADDRESSES_MAX, SWIM_SENDS_WAITING_MAX};
+use crate::limits::{
+    HEAL_ANNOUNCEMENTS_MAX, HEAL_PAUSE, LONELY_TICK, SEED_ADDRESSES_MAX, SEED_REMINDER, SETTLED_WITH_MEMBERS, SETTLING,
+    SETTLING_QUESTIONS, SWIM_SENDS_WAITING_MAX,
+};
 use crate::member::MemberId;
 use change::ToldMembers;
 use foca::{AccumulatingRuntime, Foca, NoCustomBroadcast, OwnedNotification, PostcardCodec, State, Timer};
@@ -43,6 +46,13 @@ pub struct Membership {
     told: ToldMembers,
     seeds: BTreeSet<SocketAddr>,
     next_lonely: Instant,
+    next_reminder: Instant,
+    settling_until: Option<Instant>,
+    /// Where the next questions while settling go, in the order of addresses.
+    settling_asked: usize,
+    /// When the dead are asked whether they live; somebody has just come back.
+    next_heal: Option<Instant>,
+    last_heal: Option<Instant>,
     sized_for: NonZeroU32,
     cut_off: bool,
     has_left: bool,
@@ -94,6 +104,11 @@ impl Membership {
             told: ToldMembers::default(),
             seeds: BTreeSet::new(),
             next_lonely: now,
+            next_reminder: now + SEED_REMINDER,
+            settling_until: None,
+            settling_asked: 0,
+            next_heal: None,
+            last_heal: None,
             sized_for,
             cut_off: false,
             has_left: false,
@@ -114,7 +129,8 @@ impl Membership {
     /// Takes an opened datagram of kind [`crate::seal::Kind::Foca`].
     ///
     /// # Errors
-    /// When it is no datagram of foca or would make the table of members too large; nothing has changed then.
+    /// When it is no datagram of foca, names places where nobody can be, or would make the table of members too large:
+    /// nothing has changed then. [`DatagramError::Refused`]: it contradicts itself, the rest of it was taken.
     pub fn datagram(&mut self, payload: &[u8], now: Instant) -> Result<(), DatagramError> {
         if self.has_left {
             return Ok(());
@@ -198,6 +214,16 @@ impl Membership {
         if now >= self.next_lonely {
             self.next_lonely = now + LONELY_TICK;
             self.announce_if_alone(now);
+            self.ask_while_settling(now);
+        }
+        if now >= self.next_reminder {
+            self.next_reminder = now + SEED_REMINDER;
+            self.announce_to_absent_seeds(now);
+        }
+        if self.next_heal.is_some_and(|due| now >= due) {
+            self.next_heal = None;
+            self.last_heal = Some(now);
+            self.announce_to_dead(now);
         }
         self.settle(now);
     }
@@ -208,7 +234,8 @@ impl Membership {
         if self.has_left {
             return None;
         }
-        Some(self.timers.next_due().map_or(self.next_lonely, |due| due.min(self.next_lonely)))
+        let ours = self.next_lonely.min(self.next_reminder);
+        [self.timers.next_due(), self.next_heal].into_iter().flatten().chain([ours]).min()
     }
 
     /// The next thing to do.
@@ -254,6 +281,42 @@ impl Membership {
         }
     }
 
+    fn ask_while_settling(&mut self, now: Instant) {
+        let known = self.swim.num_members();
+        if known < SETTLED_WITH_MEMBERS || self.settling_until.is_none_or(|until| now >= until) {
+            return;
+        }
+        let addresses: Vec<_> = self.told.iter().map(|(_, address, _)| address).collect();
+        for address in addresses.into_iter().cycle().skip(self.settling_asked % known).take(SETTLING_QUESTIONS) {
+            self.announce(address, now);
+            self.settling_asked += 1;
+        }
+    }
+
+    /// Two groups that never knew each other do not find each other by gossip: the seeds are what they have in common.
+    fn announce_to_absent_seeds(&mut self, now: Instant) {
+        let present: BTreeSet<_> = self.told.iter().map(|(_, address, _)| address).collect();
+        let absent: Vec<_> = self.seeds.difference(&present).copied().collect();
+        for seed in absent {
+            self.announce(seed, now);
+        }
+    }
+
+    /// Each side of a partition takes the other for dead, and death is final for an identity: everyone must be told to
+    /// renew. Gossip does that by chance; asking all at once does it now.
+    fn announce_to_dead(&mut self, now: Instant) {
+        let dead: BTreeSet<_> = self
+            .swim
+            .iter_membership_state()
+            .filter(|known| known.state() == State::Down && !known.id().is_leaving())
+            .map(|known| known.id().address)
+            .collect();
+        let latest_first = self.timers.latest_dead().filter(|address| dead.contains(address));
+        for address in latest_first.take(HEAL_ANNOUNCEMENTS_MAX).collect::<Vec<_>>() {
+            self.announce(address, now);
+        }
+    }
+
     /// Takes over what foca wants done.
     fn settle(&mut self, now: Instant) {
         self.schedule(now);
@@ -268,7 +331,7 @@ impl Membership {
         let changes = self.told.follow(self.swim.iter_membership_state());
         let all_left_by_will = !changes.iter().any(|change| matches!(change, MembershipChange::Down { .. }));
         self.outputs.extend(changes.into_iter().map(Output::Changed));
-        self.tell_about_me(all_left_by_will);
+        self.heed_notifications(all_left_by_will, now);
         self.resize();
     }
 
@@ -278,29 +341,41 @@ impl Membership {
         }
     }
 
-    /// Rule 6 of cluster.md §4.1. `Up`, `Down` and the like are read off the table instead.
-    fn tell_about_me(&mut self, all_left_by_will: bool) {
-        let mut back = false;
+    /// `Up`, `Down` and the like are read off the table instead.
+    fn heed_notifications(&mut self, all_left_by_will: bool, now: Instant) {
+        let (mut i_am_back, mut another_is_back) = (false, false);
+        let mut renamed = None;
         while let Some(notification) = self.runtime.to_notify() {
             match notification {
-                OwnedNotification::Idle | OwnedNotification::Defunct => {
-                    let alone_in_peace = all_left_by_will && notification == OwnedNotification::Idle;
-                    if !alone_in_peace && !self.cut_off {
-                        self.cut_off = true;
-                        self.outputs.push_back(Output::Changed(MembershipChange::CutOff));
-                    }
-                }
+                OwnedNotification::Idle => self.cut_off_unless(all_left_by_will),
+                OwnedNotification::Defunct => self.cut_off_unless(false),
                 OwnedNotification::Rejoin(_) => {
                     self.counts.rejoins += 1;
-                    back = true;
+                    i_am_back = true;
                 }
-                OwnedNotification::Active => back |= self.cut_off,
-                OwnedNotification::MemberUp(_) | OwnedNotification::MemberDown(_) | OwnedNotification::Rename(..) => {}
+                OwnedNotification::Active => {
+                    i_am_back |= self.cut_off;
+                    self.settling_until = Some(now + SETTLING);
+                }
+                OwnedNotification::Rename(_, new) => renamed = Some(new),
+                OwnedNotification::MemberUp(new) => another_is_back |= renamed.as_ref() == Some(&new),
+                OwnedNotification::MemberDown(_) => {}
             }
         }
-        if back {
+        if i_am_back {
             self.cut_off = false;
             self.outputs.push_back(Output::Changed(MembershipChange::Rejoined));
+        }
+        if i_am_back || another_is_back {
+            self.next_heal = Some(self.last_heal.map_or(now, |last| now.max(last + HEAL_PAUSE)));
+        }
+    }
+
+    /// Rule 6 of cluster.md §4.1: a node without others says so, once, unless they went by their own will.
+    fn cut_off_unless(&mut self, all_left_by_will: bool) {
+        if !all_left_by_will && !self.cut_off {
+            self.cut_off = true;
+            self.outputs.push_back(Output::Changed(MembershipChange::CutOff));
         }
     }
 

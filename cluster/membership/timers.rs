@@ -48,6 +48,13 @@ impl Timers {
         self.forgetting.remove(&address).map(|(_, identity)| Timer::RemoveDown(identity))
     }
 
+    /// Where somebody died, the latest first.
+    pub(super) fn latest_dead(&self) -> impl Iterator<Item = SocketAddr> + use<> {
+        let mut dead: Vec<_> = self.forgetting.iter().map(|(address, (due, _))| (*due, *address)).collect();
+        dead.sort_unstable_by(|left, right| right.cmp(left));
+        dead.into_iter().map(|(_, address)| address)
+    }
+
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }

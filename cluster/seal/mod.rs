@@ -8,6 +8,10 @@
 //! ChaCha20-Poly1305, the header is authenticated with it. Each life of a node seals under its own key
 //! (HKDF of cluster key, cluster name, node, boot), so a nonce is the counter and never repeats. One key of a node
 //! opens until a later life of it was heard: an older life is refused from then on.
+//!
+//! A receiver that has just started remembers nothing: a captured datagram of a life that still speaks opens once more.
+//! foca refuses those (they name the receiver's earlier life) and chitchat's are idempotent. Nothing here says whom a
+//! datagram is for.
 
 mod header;
 mod opener;

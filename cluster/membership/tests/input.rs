@@ -70,6 +70,14 @@ fn what_is_wrong_with_a_datagram_is_named() {
     let Some(Output::Send { payload, .. }) = twin.poll_output() else { panic!("no announcement") };
     let error = net.at(0, |membership, now| membership.datagram(&payload, now)).unwrap_err();
     assert_eq!(error, DatagramError::OurAddress(member(8, 0).to_string()));
+
+    for nowhere in ["0.0.0.0:7946", "10.0.0.9:0", "224.0.0.1:7946", "[::]:7946"] {
+        let mut lost = Membership::new(member(8, 0), nowhere.parse().unwrap(), 1, now);
+        lost.announce(address(0), now);
+        let Some(Output::Send { payload, .. }) = lost.poll_output() else { panic!("no announcement") };
+        let error = net.at(0, |membership, now| membership.datagram(&payload, now)).unwrap_err();
+        assert_eq!(error, DatagramError::NoAddress(nowhere.parse().unwrap()));
+    }
 }
 
 #[test]

@@ -25,6 +25,16 @@ fn ten_nodes_join_through_three_seeds() {
 }
 
 #[test]
+fn fifty_nodes_join_although_no_datagram_holds_them_all() {
+    for seed in 0..2 {
+        let mut net = Net::new(50, 0.1, seed);
+        net.start_all();
+        let full = net.run_until(6 * SECOND, Net::is_full);
+        assert!(full.is_some(), "seed {seed}");
+    }
+}
+
+#[test]
 fn one_seed_is_history_and_another_seed_is_another() {
     let history = |seed| {
         let mut net = Net::joined(5, 0.2, seed);
@@ -67,7 +77,7 @@ fn without_the_guard_refuted_suspicions_force_healthy_nodes_to_rejoin() {
 #[test]
 fn a_death_is_known_to_all_within_six_seconds() {
     for loss in [0.0, 0.2] {
-        for seed in 0..10 {
+        for seed in 0..30 {
             let mut net = Net::joined(10, loss, seed);
             net.kill(4);
             let known = net.run_until(6 * SECOND, |net| net.nodes_with(is_down) == 9);
@@ -108,7 +118,7 @@ fn a_long_stall_is_a_death_and_the_same_life_comes_back() {
 
 #[test]
 fn halves_that_were_apart_for_twenty_seconds_are_whole_within_two() {
-    for seed in 0..10 {
+    for seed in 0..30 {
         let mut net = Net::joined(10, 0.0, seed);
         net.partition(|node| node / 5);
         net.run(20 * SECOND);
@@ -234,21 +244,54 @@ fn the_last_one_left_by_the_others_will_is_not_cut_off_and_a_later_life_may_retu
 
 #[test]
 fn a_node_without_seeds_comes_in_by_an_announced_address() {
-    let mut net = Net::new(2, 0.0, 1);
-    net.start_all();
+    let mut net = Net::new(2, 0.0, 5);
     for node in &mut net.nodes {
-        node.membership.set_seeds([]);
-    }
-    let mut net_without = Net::new(2, 0.0, 5);
-    for node in &mut net_without.nodes {
         node.membership.set_seeds([]);
         node.alive = true;
     }
-    net_without.run(3 * SECOND);
-    assert!(!net_without.is_full(), "nobody told it of anybody");
-    net_without.at(1, |membership, now| membership.announce(address(0), now));
-    let full = net_without.run_until(Duration::from_millis(100), Net::is_full);
+    net.run(15 * SECOND);
+    assert!(!net.is_full(), "nobody told it of anybody");
+    net.at(1, |membership, now| membership.announce(address(0), now));
+    let full = net.run_until(Duration::from_millis(100), Net::is_full);
     assert!(full.is_some());
+}
+
+#[test]
+fn groups_that_started_apart_merge_through_a_common_seed() {
+    for seed in 0..5 {
+        let mut net = Net::new(6, 0.0, seed);
+        net.partition(|node| node % 2);
+        net.start_all();
+        net.run(200 * MS);
+        for (number, node) in net.nodes.iter_mut().enumerate() {
+            let known: Vec<_> = node.membership.members().map(|(id, ..)| id).collect();
+            let expected: Vec<_> = (0..6)
+                .filter(|other| *other != number && other % 2 == number % 2)
+                .map(|node| member(node, 0))
+                .collect();
+            assert_eq!(known, expected, "seed {seed}");
+        }
+        net.partition(|_| 0);
+        let whole = net.run_until(11 * SECOND, Net::is_full);
+        assert!(whole.is_some(), "seed {seed}");
+    }
+}
+
+#[test]
+fn the_one_that_was_cut_off_knows_it_and_the_others_only_miss_it() {
+    for seed in 0..5 {
+        let mut net = Net::joined(10, 0.0, seed);
+        net.partition(|node| usize::from(node == 9));
+        net.run(20 * SECOND);
+        let cut_off: Vec<_> =
+            net.log.iter().filter(|(_, _, change)| *change == Change::CutOff).map(|(_, node, _)| *node).collect();
+        assert_eq!(cut_off, [9], "seed {seed}");
+        assert_eq!(net.count(|change| *change == Change::Down { id: member(9, 0) }), 9, "seed {seed}");
+        net.forget();
+        net.partition(|_| 0);
+        assert!(net.run_until(2 * SECOND, Net::is_full).is_some(), "seed {seed}");
+        assert!(net.log.iter().any(|(_, node, change)| *node == 9 && *change == Change::Rejoined), "seed {seed}");
+    }
 }
 
 #[test]
@@ -256,10 +299,16 @@ fn an_idle_cluster_is_quiet() {
     for nodes in [3, 10] {
         let mut net = Net::joined(nodes, 0.0, 1);
         net.run(10 * SECOND);
-        let before = net.datagrams;
+        let before = (net.datagrams, net.bytes);
         net.run(20 * SECOND);
-        let per_node_and_second = (net.datagrams - before) as f64 / 20.0 / nodes as f64;
-        assert!((3.0..6.0).contains(&per_node_and_second), "{nodes} nodes: {per_node_and_second}");
+        let per_node_and_second = |count: u64| count as f64 / 20.0 / nodes as f64;
+        let (datagrams, bytes) =
+            (per_node_and_second(net.datagrams - before.0), per_node_and_second(net.bytes - before.1));
+        println!(
+            "{nodes} idle nodes: {datagrams:.1} datagrams and {bytes:.0} B per second and node, sealed, with IP and UDP"
+        );
+        assert!((3.0..6.0).contains(&datagrams), "{nodes} nodes: {datagrams} datagrams");
+        assert!(bytes < 1_000.0, "{nodes} nodes: {bytes} B");
         assert_eq!(net.count(|_| true), 0);
     }
 }

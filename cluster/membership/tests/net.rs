@@ -3,6 +3,7 @@
 use crate::limits::SWIM_PAYLOAD_BYTES_MAX;
 use crate::member::{BootId, MemberId, NodeId};
 use crate::membership::{Membership, MembershipChange, Output};
+use crate::seal::OVERHEAD_BYTES;
 use bytes::Bytes;
 use rand_swim::rngs::SmallRng;
 use rand_swim::{RngExt as _, SeedableRng as _};
@@ -21,6 +22,8 @@ pub(super) struct Net {
     /// What happened since the last [`Net::forget`]: when, at which node, what.
     pub(super) log: Vec<(Instant, usize, MembershipChange)>,
     pub(super) datagrams: u64,
+    /// Of all datagrams, with seal, UDP and IPv4.
+    pub(super) bytes: u64,
     start: Instant,
     seed: u64,
     rng: SmallRng,
@@ -60,6 +63,7 @@ impl Net {
             loss,
             log: Vec::new(),
             datagrams: 0,
+            bytes: 0,
             start,
             seed,
             rng: SmallRng::seed_from_u64(seed),
@@ -92,7 +96,8 @@ impl Net {
 
     pub(super) fn start_all(&mut self) {
         for node in 0..self.nodes.len() {
-            self.nodes[node] = self.boot(node, 0, true);
+            let side = self.nodes[node].side;
+            self.nodes[node] = Node { side, ..self.boot(node, 0, true) };
             self.run(20 * MS);
         }
     }
@@ -209,6 +214,7 @@ impl Net {
     fn send(&mut self, from: usize, to: SocketAddr, payload: Bytes) {
         assert!(payload.len() <= SWIM_PAYLOAD_BYTES_MAX, "{} bytes", payload.len());
         self.datagrams += 1;
+        self.bytes += (payload.len() + OVERHEAD_BYTES + 28) as u64;
         let Some(to) = (0..self.nodes.len()).find(|node| address(*node) == to) else { return };
         let lost = self.rng.random::<f64>() < self.loss;
         let delay = Duration::from_micros(self.rng.random_range(100..2_000));
