@@ -19,6 +19,8 @@ pub const CLOCK_SKEW_MS_MAX: u64 = 30_000;
 pub const HANDSHAKES_MAX: usize = 64;
 /// Of those, from one IP address: one host cannot keep the others out.
 pub const HANDSHAKES_PER_IP_MAX: usize = 32;
+/// At most one warning about a wrong key in this time; the others are only counted. Strangers fill no log.
+pub const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 /// Time for TLS and the proof of the key, and again for the greeting after it; then the connection is closed.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(3);
 /// Time for a TCP connection to be made.

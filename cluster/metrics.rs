@@ -28,8 +28,7 @@ pub(crate) fn datagram_dropped(reason: &'static str) {
 pub(crate) fn gossip(direction: &'static str, kind: &'static str, bytes: usize) {
     metrics::counter!("starling_cluster_gossip_bytes_total", "direction" => direction, "kind" => kind)
         .increment(bytes as u64);
-    metrics::counter!("starling_cluster_gossip_datagrams_total", "direction" => direction, "kind" => kind)
-        .increment(1);
+    metrics::counter!("starling_cluster_gossip_datagrams_total", "direction" => direction, "kind" => kind).increment(1);
 }
 
 /// Seeds and saved members that refused this node or did not answer, by reason.

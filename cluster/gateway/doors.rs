@@ -44,6 +44,11 @@ impl Doors {
         self.read(|table| table.by_member.get(member).cloned())
     }
 
+    /// Nothing more is sent on the link; what waits for it is told when [`Doors::remove`] has been called.
+    pub(crate) fn hide(&self, link: u64) {
+        self.write(|table| table.by_member.retain(|_, door| door.link != link));
+    }
+
     pub(crate) fn remove(&self, link: u64) -> Option<Arc<Door>> {
         self.write(|table| {
             table.sessions.remove(&link);

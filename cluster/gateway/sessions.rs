@@ -93,8 +93,9 @@ impl Sessions {
         let _ = self.news.send(News { link, news: LinkNews::Ended });
     }
 
-    /// Everything that waits for the link fails.
+    /// Nothing more is sent on the link, and everything that waits for it fails.
     pub(crate) fn ended(&self, link: u64) {
+        self.doors.hide(link);
         // The gateway ends with the process.
         let _ = self.gateway.cast(GatewayMessage::Ended { link });
     }

@@ -3,12 +3,14 @@
 use crate::limits;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Instant;
 
 /// Counts connections that have not proved the key.
 #[derive(Debug, Default)]
 pub(crate) struct Doorkeeper {
     all: usize,
     by_ip: BTreeMap<IpAddr, usize>,
+    complained_at: Option<Instant>,
 }
 
 /// Why a connection is closed at once.
@@ -48,6 +50,15 @@ impl Doorkeeper {
         }
         self.all = self.all.saturating_sub(1);
     }
+
+    /// Whether a stranger is worth a line in the log, [`limits::COMPLAINT_INTERVAL`] after the last one.
+    pub(crate) fn may_complain(&mut self, now: Instant) -> bool {
+        let may = self.complained_at.is_none_or(|at| now.duration_since(at) >= limits::COMPLAINT_INTERVAL);
+        if may {
+            self.complained_at = Some(now);
+        }
+        may
+    }
 }
 
 #[cfg(test)]
@@ -69,6 +80,15 @@ mod tests {
         assert_eq!(doorkeeper.enter(ip(2)), Ok(()));
         doorkeeper.leave(ip(1));
         assert_eq!(doorkeeper.enter(ip(1)), Ok(()));
+    }
+
+    #[test]
+    fn many_strangers_are_one_line_in_the_log() {
+        let mut doorkeeper = Doorkeeper::default();
+        let now = crate::clock::now();
+        assert!(doorkeeper.may_complain(now));
+        assert!(!doorkeeper.may_complain(now + limits::COMPLAINT_INTERVAL / 2));
+        assert!(doorkeeper.may_complain(now + limits::COMPLAINT_INTERVAL));
     }
 
     #[test]

@@ -160,7 +160,12 @@ impl Keeper {
         match (verdict, greeting.purpose) {
             (Err(refusal), _) => {
                 metrics::handshake_refused(refusal_label(&refusal));
-                tracing::info!(%from, member = %greeting.member, %refusal, "node refused");
+                if matches!(refusal, Refusal::NotAMember | Refusal::OtherWay) {
+                    // Membership reaches two nodes at two moments; the dial is repeated.
+                    tracing::debug!(%from, member = %greeting.member, %refusal, "link refused");
+                } else {
+                    tracing::warn!(%from, member = %greeting.member, %refusal, "node refused");
+                }
                 tokio::spawn(async move { handshake::send_last(proved, &Answer::Refused(refusal)).await });
             }
             (Ok(()), Purpose::Join) => {
@@ -200,6 +205,7 @@ impl Keeper {
                 Effect::Close { link } => {
                     self.waiting.remove(&link);
                     self.open.remove(&link);
+                    self.sessions.ended(link);
                 }
                 Effect::Event(event) => {
                     tracing::info!(?event, "link");
@@ -258,6 +264,10 @@ fn judge_answer(wanted: &MemberId, dialled: Result<(Proved, Answer), HandshakeEr
             Err(if is_later_life(&greeting.member, wanted) { DialFailure::Gone } else { DialFailure::Other })
         }
         Err(HandshakeError::Refused) => Err(DialFailure::Gone),
+        Err(HandshakeError::Unwelcome(refusal)) if !matches!(refusal, Refusal::NotAMember | Refusal::OtherWay) => {
+            tracing::warn!(member = %wanted, %refusal, "member refuses a link");
+            Err(DialFailure::Other)
+        }
         Err(error) => {
             tracing::debug!(member = %wanted, %error, "dial failed");
             Err(DialFailure::Other)

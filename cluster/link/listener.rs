@@ -1,6 +1,7 @@
 //! The cluster port, TCP: accepts, keeps strangers few and short, and hands over whoever has proved the key and said
 //! who it is.
 
+use crate::clock;
 use crate::key::ClusterKeys;
 use crate::link::doorkeeper::{Doorkeeper, Full};
 use crate::link::greeting::Greeting;
@@ -62,7 +63,11 @@ async fn admit(
         Err(error) => {
             let reason = reason(&error);
             metrics::handshake_refused(reason);
-            tracing::debug!(%from, reason, %error, "connection to the cluster port came to nothing");
+            if matches!(error, HandshakeError::WrongKey) && place.may_complain() {
+                tracing::warn!(%from, "connection to the cluster port with another cluster key");
+            } else {
+                tracing::debug!(%from, reason, %error, "connection to the cluster port came to nothing");
+            }
         }
     }
     drop(place);
@@ -88,6 +93,10 @@ impl Place {
     fn take(doorkeeper: &Arc<Mutex<Doorkeeper>>, ip: IpAddr) -> Result<Self, Full> {
         doorkeeper.lock().unwrap_or_else(PoisonError::into_inner).enter(ip)?;
         Ok(Self { doorkeeper: Arc::clone(doorkeeper), ip })
+    }
+
+    fn may_complain(&self) -> bool {
+        self.doorkeeper.lock().unwrap_or_else(PoisonError::into_inner).may_complain(clock::now())
     }
 }
 

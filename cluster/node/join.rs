@@ -40,7 +40,8 @@ pub(super) struct Joiner {
     /// Members of this node's last life.
     saved: Vec<SocketAddr>,
     links: Links,
-    commands: mpsc::Sender<Command>,
+    /// Weak: asking keeps no node alive that nobody holds any more.
+    commands: mpsc::WeakSender<Command>,
     views: watch::Receiver<Arc<View>>,
     /// What each address said last, so that only a change is logged.
     said: BTreeMap<SocketAddr, String>,
@@ -56,7 +57,7 @@ impl Joiner {
         own: SocketAddr,
         saved: Vec<SocketAddr>,
         links: Links,
-        commands: mpsc::Sender<Command>,
+        commands: mpsc::WeakSender<Command>,
         views: watch::Receiver<Arc<View>>,
     ) -> Self {
         let own = BTreeSet::from([own, config.listen]);
@@ -137,8 +138,10 @@ impl Joiner {
             }
         }
         let seeds = self.meeting_points.iter().copied().collect();
-        // An error means that the task has ended, and with it this one.
-        let _ = self.commands.send(Command::Announce { to, seeds }).await;
+        if let Some(commands) = self.commands.upgrade() {
+            // An error means that the task has ended, and with it this one.
+            let _ = commands.send(Command::Announce { to, seeds }).await;
+        }
         answers
     }
 

@@ -30,7 +30,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// This node's part in its cluster. Cheap to clone; ends with [`Cluster::leave`] or the process.
+/// This node's part in its cluster. Cheap to clone; ends with [`Cluster::leave`], which the others hear of, or when the
+/// last clone is dropped, which they take for its death. Its view ends with it.
 #[derive(Clone, Debug)]
 pub struct Cluster(Kind);
 
@@ -126,9 +127,9 @@ impl Cluster {
             // An error of either means that the task has ended, which is what is wanted.
             let _ = asked.await;
             let _ = left.await;
+            joined.links.stop().await;
         })
         .await;
-        joined.links.stop();
     }
 
     fn change(&self, change: impl FnOnce(&mut MemberFacts)) {
@@ -221,6 +222,73 @@ async fn begin(
     let views = runner.views();
     tokio::spawn(runner.run());
     tracing::info!(node = %me, %address, cluster = config.name, "cluster port opened");
-    let joiner = Joiner::new(config, address, saved, links.clone(), commands.clone(), views.clone());
+    let joiner = Joiner::new(config, address, saved, links.clone(), commands.downgrade(), views.clone());
     Ok((Arc::new(Joined { address, own, views, commands, links }), joiner))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::member::{BootId, Capacity, MemberState};
+    use crate::peers::Inbound;
+    use std::collections::BTreeSet;
+
+    #[derive(Debug)]
+    struct Deaf;
+
+    impl Hear for Deaf {
+        fn hear(&self, _: Inbound) {}
+
+        fn lost(&self, _: &MemberId) {}
+    }
+
+    fn without_keys() -> ClusterConfig {
+        let node_id = serde_json::from_value(serde_json::json!("n")).expect("a plain name is a node id");
+        let member = MemberId { node_id, boot_id: BootId::after(None, 1) };
+        let facts = MemberFacts {
+            member,
+            region: String::new(),
+            version: String::new(),
+            roles: BTreeSet::from([crate::member::Role::Room]),
+            capacity: Capacity::default(),
+            load: Load::default(),
+            http: String::new(),
+            ready: false,
+            draining: false,
+        };
+        ClusterConfig {
+            name: "alone".to_owned(),
+            keys: None,
+            listen: SocketAddr::from(([0, 0, 0, 0], 0)),
+            advertise: None,
+            seeds: vec!["127.0.0.1:1".to_owned()],
+            data_dir: None,
+            facts,
+            join_wait: Duration::from_secs(5),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_without_keys_is_a_cluster_of_its_own_and_opens_no_port() {
+        let cluster = Cluster::start(without_keys(), Arc::new(Deaf)).await.expect("nothing can fail");
+        assert_eq!(cluster.address(), None);
+        let view = cluster.view();
+        assert!(view.borrow().living().all(crate::member::Member::takes_rooms));
+        assert_eq!(view.borrow().members.len(), 1);
+        let generation = view.borrow().generation;
+        cluster.set_draining(true);
+        assert_eq!(view.borrow().generation, generation + 1);
+        assert!(view.borrow().living().all(|member| member.state == MemberState::Draining));
+        cluster.leave().await;
+    }
+
+    #[tokio::test]
+    async fn a_url_that_would_block_the_gossip_is_refused() {
+        let cluster = Cluster::start(without_keys(), Arc::new(Deaf)).await.expect("nothing can fail");
+        let bytes = crate::limits::FACT_BYTES_MAX + 1;
+        assert_eq!(cluster.set_http("x".repeat(bytes)), Err(FactTooLarge { key: "http", bytes }));
+        assert!(
+            cluster.view().borrow().living().all(|member| member.facts.as_ref().is_some_and(|it| it.http.is_empty()))
+        );
+    }
 }

@@ -228,6 +228,7 @@ async fn links_carry_messages_and_tell_who_is_gone() {
     node.links.stop().await;
     let closed = TcpStream::connect(node.address).await;
     assert!(closed.is_err(), "nobody listens after the end");
+    a_node_that_stopped_starts_again_in_the_same_process(&me).await;
 }
 
 async fn calls_are_answered(node: &Node, other: &MemberId) {
@@ -393,6 +394,17 @@ async fn a_frozen_peer_is_silent_and_costs_no_memory(node: &mut Node, other: &Ot
     println!("thawed: heard after {:?}", expect(node, &LinkEvent::Heard(other.id.clone())).await);
     let [numbers, disordered, ..] = report_when_there_is_room(node, &other.id).await;
     assert_eq!((numbers, disordered), (taken, 0), "what was taken arrives, in order");
+}
+
+async fn a_node_that_stopped_starts_again_in_the_same_process(me: &MemberId) {
+    let mut node = start(me.clone(), 7, "blue").await;
+    let mut other = Other::start("ND_y", 7, "blue");
+    link(&mut node, me, &mut other).await;
+    assert_eq!(call(&node, &other.id, ECHO, "again").await, Ok(Bytes::from_static(b"again")));
+    node.links.want(Vec::new());
+    expect(&mut node, &LinkEvent::Lost(other.id.clone())).await;
+    let closed = node.links.cast(&other.id, NUMBERS, Urgency::Needed, Bytes::new());
+    assert_eq!(closed, Err(CastError::NoLink(other.id.clone())), "life does not have it: no link");
 }
 
 async fn report_when_there_is_room(node: &Node, of: &MemberId) -> [u64; 4] {

@@ -30,8 +30,6 @@ pub(crate) struct Setting {
     pub(crate) listen: SocketAddr,
     pub(crate) seeds: Vec<String>,
     pub(crate) join_wait_ms: u64,
-    /// How far its clock is ahead.
-    pub(crate) clock_ahead_ms: u64,
 }
 
 #[derive(Debug)]
@@ -59,7 +57,7 @@ async fn live(setting: Setting) {
     let counters = Counters::default();
     metrics::set_global_recorder(counters.clone()).expect("the only recorder");
     let since_epoch = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a clock after 1970");
-    let now_ms = since_epoch.as_millis() as u64 + setting.clock_ahead_ms;
+    let now_ms = since_epoch.as_millis() as u64;
     let identity = Identity::load(setting.data_dir.as_deref(), setting.node_id.as_deref(), now_ms).expect("identity");
     let cluster = match Cluster::start(config(&setting, identity.member()), Arc::new(Deaf)).await {
         Ok(cluster) => cluster,
@@ -76,7 +74,7 @@ async fn live(setting: Setting) {
                 Some(line) => obey(&line, &cluster, &counters).await,
                 None => return,
             },
-            _ = views.changed() => say("view", &**views.borrow_and_update()),
+            Ok(()) = views.changed() => say("view", &**views.borrow_and_update()),
         }
     }
 }

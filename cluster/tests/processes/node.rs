@@ -32,7 +32,6 @@ pub(crate) fn setting() -> Setting {
         listen: "127.0.0.1:0".parse().expect("address"),
         seeds: Vec::new(),
         join_wait_ms: 5_000,
-        clock_ahead_ms: 0,
     }
 }
 
@@ -107,6 +106,12 @@ impl Node {
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it lives");
         self.child.wait().expect("it is dead");
+    }
+
+    /// Sends it a signal, such as `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(sent.is_ok_and(|status| status.success()), "signal {name}");
     }
 
     /// Waits for a line of that kind; views are remembered on the way.

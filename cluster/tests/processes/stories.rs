@@ -68,6 +68,21 @@ fn a_killed_node_is_dead_in_every_view_and_a_node_that_leaves_too() {
 }
 
 #[test]
+fn a_frozen_node_is_suspect_to_all_and_as_before_once_it_thaws() {
+    let [first, second, third] = three();
+    let mut rest = [first, second];
+    let begin = now();
+    third.signal("STOP");
+    all_see("a frozen node is suspect to all", begin, &mut rest, |view| count(view, "suspect") == 1);
+    let begin = now();
+    third.signal("CONT");
+    all_see("a thawed node is as before to all", begin, &mut rest, |view| able(view) == 3);
+    for node in &rest {
+        assert_eq!(count(&node.view, "dead"), 0, "{:#}", node.view);
+    }
+}
+
+#[test]
 fn load_and_draining_come_to_every_view() {
     let mut nodes = three();
     let begin = now();
@@ -159,6 +174,36 @@ fn a_node_without_an_answering_seed_serves_alone_and_joins_later() {
     lonely.wait_for_view("the late seed", |view| able(view) == 2);
     late.wait_for_view("the lonely node", |view| able(view) == 2);
     report("a seed that comes late, since its process was started", begin.elapsed());
+}
+
+#[test]
+fn a_stranger_is_counted_and_never_answered() {
+    let mut node = Node::start(&setting());
+    let stranger = std::net::UdpSocket::bind(setting().listen).expect("some port");
+    stranger.connect(node.address.expect("started")).expect("an address");
+    // Nothing, too little, a chitchat message as it is without sealing, and as much as UDP carries.
+    let plain = [&[0x53, 0xb0, 0, 0, 0, 0, 7, 0][..], b"stories"].concat();
+    let datagrams = [Vec::new(), vec![1; 8], plain, vec![1; 60_000]];
+    for datagram in &datagrams {
+        stranger.send(datagram).expect("loopback takes it");
+    }
+    let dropped = |counters: &Value| {
+        let counters = counters.as_object().into_iter().flatten();
+        let drops = counters.filter(|(name, _)| name.starts_with("starling_cluster_datagrams_dropped_total"));
+        drops.filter_map(|(_, count)| count.as_u64()).sum::<u64>()
+    };
+    let deadline = now() + Duration::from_secs(10);
+    loop {
+        node.order("count");
+        let counters = node.wait_for("counters");
+        if dropped(&counters) >= datagrams.len() as u64 {
+            break;
+        }
+        assert!(now() < deadline, "not counted: {counters:#}");
+    }
+    stranger.set_nonblocking(true).expect("a socket");
+    let answer = stranger.recv(&mut [0; 16]).expect_err("nothing is answered");
+    assert_eq!(answer.kind(), std::io::ErrorKind::WouldBlock);
 }
 
 /// `cargo test -p starling-cluster --test processes -- --ignored --nocapture gossip`
