@@ -32,6 +32,7 @@ pub use api::ParticipantChange;
 pub use config::{Limits, NodeIdentity, RoomSettings, RoomsConfig, TokenSigner};
 pub use error::{JoinError, RelocateError, StartError};
 pub use inbox::{ClusterDoor, InboxReceiver, inbox};
+pub use placement::core as placement_core;
 pub use rooms::Rooms;
 pub use session::{
     Join, SESSION_REQUESTS_MAX, SESSION_RESPONSES_MAX, Session, SessionError, SessionInput, SessionOutput,

@@ -1,6 +1,7 @@
 //! Which node hosts a room. A node alone hosts every room that fits into its limits.
 
 mod actor;
+pub mod core;
 mod message;
 mod state;
 
