@@ -1,10 +1,9 @@
-//! What the server API asks of rooms. An unknown room or participant is `None` or `false`.
+//! What the server API asks of rooms, on whatever node they are. An unknown room or participant is `None` or `false`.
 
-use crate::limits::CALL_TIMEOUT;
+use crate::relay::{self, RoomAnswer, RoomCall, blob_of};
 use crate::room::{RoomCommand, RoomMessage};
-use crate::rooms::Rooms;
-use ractor::RpcReplyPort;
-use ractor::rpc::CallResult;
+use crate::rooms::{Rooms, ask};
+use ractor::{ActorRef, RpcReplyPort};
 use starling_media::codec::Channel;
 use starling_protocol::livekit as lk;
 
@@ -30,60 +29,108 @@ impl Rooms {
         change: ParticipantChange,
     ) -> Option<lk::ParticipantInfo> {
         let ParticipantChange { name, metadata, attributes, permission } = change;
+        let permission = permission.map(|permission| blob_of(&*permission));
         let identity = identity.to_owned();
-        let command =
-            |reply| RoomCommand::UpdateParticipant { identity, name, metadata, attributes, permission, reply };
-        self.command(room, command).await.flatten()
+        let call = RoomCall::UpdateParticipant { identity, name, metadata, attributes, permission };
+        self.call(room, call).await.message()
     }
 
     /// Mutes a track; unmuting needs `room.enable_remote_unmute`.
     pub async fn mute_track(&self, room: &str, identity: &str, track_sid: &str, muted: bool) -> Option<lk::TrackInfo> {
         let (identity, track_sid) = (identity.to_owned(), track_sid.to_owned());
-        self.command(room, |reply| RoomCommand::MuteTrack { identity, track_sid, muted, reply }).await.flatten()
+        self.call(room, RoomCall::MuteTrack { identity, track_sid, muted }).await.message()
     }
 
     /// Sends a participant away with PARTICIPANT_REMOVED.
     pub async fn remove_participant(&self, room: &str, identity: &str) -> bool {
-        let identity = identity.to_owned();
-        self.command(room, |reply| RoomCommand::RemoveParticipant { identity, reply }).await.unwrap_or(false)
+        self.call(room, RoomCall::RemoveParticipant { identity: identity.to_owned() }).await.is_done()
     }
 
     /// Changes a room's metadata and tells everybody at once.
     pub async fn update_room_metadata(&self, room: &str, metadata: String) -> Option<lk::Room> {
-        self.command(room, |reply| RoomCommand::UpdateMetadata { metadata, reply }).await
+        self.call(room, RoomCall::UpdateMetadata { metadata }).await.message()
     }
 
     /// Subscribes or unsubscribes a participant.
     pub async fn update_subscriptions(&self, room: &str, identity: &str, request: lk::UpdateSubscription) -> bool {
-        let identity = identity.to_owned();
-        self.command(room, |reply| RoomCommand::UpdateSubscriptions { identity, request, reply }).await.unwrap_or(false)
+        let (identity, request) = (identity.to_owned(), blob_of(&request));
+        self.call(room, RoomCall::UpdateSubscriptions { identity, request }).await.is_done()
     }
 
     /// Sends data as the server; returns whether the room is there.
     pub async fn send_data(&self, room: &str, packet: lk::DataPacket, channel: Channel) -> bool {
-        self.tell(room, RoomCommand::SendData { packet: Box::new(packet), channel }).await
+        let (packet, reliable) = (blob_of(&packet), channel == Channel::Reliable);
+        self.call(room, RoomCall::SendData { packet, reliable }).await.is_done()
     }
 
     /// Ends a room with ROOM_DELETED; returns whether it was there.
     pub async fn delete_room(&self, room: &str) -> bool {
-        self.tell(room, RoomCommand::Close { reason: lk::DisconnectReason::RoomDeleted }).await
+        self.call(room, RoomCall::Delete).await.is_done()
     }
 
-    async fn tell(&self, room: &str, command: RoomCommand) -> bool {
-        let Some(actor) = self.room(room).await else { return false };
-        actor.cast(RoomMessage::Api(Box::new(command))).is_ok()
-    }
-
-    async fn command<T: Send + 'static>(
-        &self,
-        room: &str,
-        command: impl FnOnce(RpcReplyPort<T>) -> RoomCommand,
-    ) -> Option<T> {
-        let actor = self.room(room).await?;
-        let answer = actor.call(|reply| RoomMessage::Api(Box::new(command(reply))), Some(CALL_TIMEOUT)).await;
-        match answer {
-            Ok(CallResult::Success(answer)) => Some(answer),
-            Ok(CallResult::Timeout | CallResult::SenderError) | Err(_) => None,
+    /// Asks the room's node.
+    async fn call(&self, room: &str, call: RoomCall) -> RoomAnswer {
+        if let Some(actor) = self.room(room).await {
+            return carry_out(&actor, call).await;
+        }
+        match self.host_of(room).await {
+            Some(host) => relay::call_room(self.relay(), &host, room, call).await,
+            None => RoomAnswer::Nothing,
         }
     }
+
+    /// Does for another node what it asks of a room of this one.
+    pub(crate) async fn perform(&self, room: &str, call: RoomCall) -> RoomAnswer {
+        match self.room(room).await {
+            Some(actor) => carry_out(&actor, call).await,
+            None => RoomAnswer::Nothing,
+        }
+    }
+}
+
+/// A part that cannot be read is refused as if its subject were unknown.
+async fn carry_out(room: &ActorRef<RoomMessage>, call: RoomCall) -> RoomAnswer {
+    match call {
+        RoomCall::UpdateParticipant { identity, name, metadata, attributes, permission } => {
+            let Ok(permission) = permission.map(|permission| permission.read().map(Box::new)).transpose() else {
+                return RoomAnswer::Nothing;
+            };
+            let command =
+                |reply| RoomCommand::UpdateParticipant { identity, name, metadata, attributes, permission, reply };
+            RoomAnswer::of(command_of(room, command).await.flatten())
+        }
+        RoomCall::MuteTrack { identity, track_sid, muted } => {
+            let command = |reply| RoomCommand::MuteTrack { identity, track_sid, muted, reply };
+            RoomAnswer::of(command_of(room, command).await.flatten())
+        }
+        RoomCall::RemoveParticipant { identity } => {
+            let removed = command_of(room, |reply| RoomCommand::RemoveParticipant { identity, reply }).await;
+            RoomAnswer::done(removed.unwrap_or(false))
+        }
+        RoomCall::UpdateMetadata { metadata } => {
+            RoomAnswer::of(command_of(room, |reply| RoomCommand::UpdateMetadata { metadata, reply }).await)
+        }
+        RoomCall::UpdateSubscriptions { identity, request } => {
+            let Ok(request) = request.read() else { return RoomAnswer::Nothing };
+            let updated = command_of(room, |reply| RoomCommand::UpdateSubscriptions { identity, request, reply }).await;
+            RoomAnswer::done(updated.unwrap_or(false))
+        }
+        RoomCall::SendData { packet, reliable } => {
+            let Ok(packet) = packet.read() else { return RoomAnswer::Nothing };
+            let channel = if reliable { Channel::Reliable } else { Channel::Lossy };
+            tell(room, RoomCommand::SendData { packet: Box::new(packet), channel })
+        }
+        RoomCall::Delete => tell(room, RoomCommand::Close { reason: lk::DisconnectReason::RoomDeleted }),
+    }
+}
+
+fn tell(room: &ActorRef<RoomMessage>, command: RoomCommand) -> RoomAnswer {
+    RoomAnswer::done(room.cast(RoomMessage::Api(Box::new(command))).is_ok())
+}
+
+async fn command_of<T: Send + 'static>(
+    room: &ActorRef<RoomMessage>,
+    command: impl FnOnce(RpcReplyPort<T>) -> RoomCommand,
+) -> Option<T> {
+    ask(room, |reply| RoomMessage::Api(Box::new(command(reply)))).await
 }

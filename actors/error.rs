@@ -1,9 +1,11 @@
 //! Why a join is refused, with the HTTP status of livekit-compat §2.
 
+use serde::{Deserialize, Serialize};
 use starling_media::worker::SendCommandError;
+use std::borrow::Cow;
 
 /// A join was refused before a session existed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum JoinError {
     /// The token lacks the roomJoin grant.
     #[error("permissions denied")]
@@ -26,7 +28,7 @@ pub enum JoinError {
     #[error("participant {what} of {bytes} bytes exceeds the limit of {limit}")]
     ParticipantFieldTooLong {
         /// `identity`, `name`, `metadata` or `attributes`.
-        what: &'static str,
+        what: Cow<'static, str>,
         /// Its size.
         bytes: usize,
         /// The limit.
@@ -45,15 +47,21 @@ pub enum JoinError {
     #[error("node limits reached: {limit} {what}")]
     NodeFull {
         /// `rooms`, `participants` or `tracks`.
-        what: &'static str,
+        what: Cow<'static, str>,
         /// The limit.
         limit: usize,
+    },
+    /// No node of the cluster takes the room.
+    #[error("no node can take the room: {why}")]
+    NoCapacity {
+        /// What stands in the way.
+        why: String,
     },
     /// The node shuts down or its room actor failed at this moment.
     #[error("{reason}, try again")]
     Unavailable {
         /// What is not available.
-        reason: &'static str,
+        reason: Cow<'static, str>,
     },
 }
 
@@ -69,7 +77,7 @@ impl JoinError {
             | Self::ParticipantFieldTooLong { .. } => 400,
             Self::RoomNotFound => 404,
             Self::RoomFull { .. } => 429,
-            Self::NodeFull { .. } | Self::Unavailable { .. } => 503,
+            Self::NodeFull { .. } | Self::NoCapacity { .. } | Self::Unavailable { .. } => 503,
         }
     }
 }

@@ -17,6 +17,7 @@ mod participant;
 mod permission;
 mod placement;
 mod registry;
+mod relay;
 mod room;
 mod rooms;
 mod router;

@@ -60,3 +60,39 @@ pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const INBOX_MESSAGES_MAX: usize = 8 * starling_cluster::limits::WINDOW_MESSAGES;
 /// Bytes of them; beyond it they are dropped and counted. Holds some largest bodies at once.
 pub(crate) const INBOX_BYTES_MAX: usize = 8 * starling_cluster::limits::BODY_BYTES_MAX;
+/// Sessions that one node relays as entry, and as many as host; beyond it joins are refused as unavailable.
+pub(crate) const RELAY_SESSIONS_MAX: usize = 20_000;
+/// Frames of one session in one message between nodes; more go into the next.
+pub(crate) const RELAY_BATCH_FRAMES_MAX: usize = 64;
+/// Bytes after which such a message takes no further frame: the size of a part, so that it does not block the line.
+pub(crate) const RELAY_BATCH_BYTES_MAX: usize = starling_cluster::limits::PART_BYTES;
+/// A full window of a link is tried again after this.
+pub(crate) const RELAY_RETRY_INTERVAL: Duration = Duration::from_millis(20);
+/// A session whose frames find a full window for this long ends: its client resumes (the client's own silence is 5 s).
+pub(crate) const RELAY_STUCK_MAX: Duration = Duration::from_secs(3);
+/// Ends of sessions that wait for a full window; beyond it the oldest is forgotten.
+pub(crate) const RELAY_GOODBYES_MAX: usize = 4_096;
+/// Calls of other nodes that are served at a time; beyond it they are told that this node is busy.
+pub(crate) const RELAY_CALLS_MAX: usize = 1_024;
+/// How long a host may take to answer a join, more than its own actors may.
+pub(crate) const RELAY_OPEN_TIMEOUT: Duration = Duration::from_secs(6);
+/// How long a member may take to tell its rooms, one page of them.
+pub(crate) const OVERVIEW_TIMEOUT: Duration = Duration::from_secs(1);
+/// Rooms in one page of a member's rooms.
+pub(crate) const OVERVIEW_PAGE_ROOMS_MAX: usize = 200;
+/// Participants after which such a page takes no further room (about 1 MiB).
+pub(crate) const OVERVIEW_PAGE_PARTICIPANTS: usize = 2_000;
+/// Pages read of one member; beyond it the member counts as missing.
+pub(crate) const OVERVIEW_PAGES_MAX: usize = 256;
+/// Nodes that one join tries: the host, and those that the room moved to meanwhile.
+pub(crate) const JOIN_ATTEMPTS: u32 = 6;
+/// Pause before a join asks the directory again, times the attempts.
+pub(crate) const JOIN_PAUSE: Duration = Duration::from_millis(20);
+/// A join that takes longer is refused as unavailable: more than the placement of a room may take.
+pub(crate) const JOIN_DEADLINE: Duration = Duration::from_secs(20);
+/// How long the placement actor may take; its core ends every question itself before.
+pub(crate) const PLACEMENT_TIMEOUT: Duration = Duration::from_secs(16);
+/// Messages of other nodes' placements that wait in its mailbox; beyond it they are dropped and counted.
+pub(crate) const PLACEMENT_WAITING_MAX: usize = 8_192;
+/// Callers that wait for placement; beyond it a further one hears that placement is busy.
+pub(crate) const PLACEMENT_CALLERS_MAX: usize = 16_384;

@@ -2,6 +2,7 @@
 //! supervisor when something died; the truth about rooms and participants stays in their actors.
 
 use crate::config::RoomsConfig;
+use crate::error::JoinError;
 use crate::ids::Numbers;
 use crate::participant::ParticipantMessage;
 use crate::room::RoomMessage;
@@ -13,7 +14,7 @@ use starling_media::command::MediaCommand;
 use starling_media::id::{PeerId, RoomKey};
 use starling_media::worker::{MediaPlane, SendCommandError};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// What every actor of this node shares.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) me: MemberId,
     /// The way to other nodes.
     pub(crate) cluster: Arc<dyn Peers>,
+    /// The node shuts down: nobody comes in.
+    pub(crate) closing: AtomicBool,
     pub(crate) numbers: Numbers,
     pub(crate) peers: DashMap<PeerId, PeerEntry>,
     pub(crate) rooms: DashMap<RoomKey, RoomEntry>,
@@ -64,6 +67,18 @@ impl Shared {
             metrics::counter!("starling_actors_media_commands_refused_total").increment(1);
             tracing::warn!(%error, "media command refused");
         })
+    }
+
+    /// The limit of this node that leaves no place for anybody new.
+    pub(crate) fn full(&self) -> Option<JoinError> {
+        let limits = &self.config.limits;
+        if limits.participants > 0 && self.participants.len() >= limits.participants {
+            return Some(JoinError::NodeFull { what: "participants".into(), limit: limits.participants });
+        }
+        if limits.tracks > 0 && self.tracks() >= limits.tracks {
+            return Some(JoinError::NodeFull { what: "tracks".into(), limit: limits.tracks });
+        }
+        None
     }
 
     /// Published and subscribed tracks of all rooms.

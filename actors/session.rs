@@ -58,23 +58,40 @@ pub enum SessionError {
     Ended,
 }
 
-/// The way of a client's requests into its participant actor. Dropping it says that the WebSocket is gone.
+/// The way of a client's requests to its participant, on this node or on another. Dropping it says that the WebSocket
+/// is gone.
 #[derive(Debug)]
-pub struct SessionInput {
-    actor: Option<ActorRef<ParticipantMessage>>,
-    sink: u64,
-    waiting: Arc<AtomicUsize>,
+pub struct SessionInput(Way);
+
+#[derive(Debug)]
+enum Way {
+    /// The participant is on this node.
+    Here { actor: ActorRef<ParticipantMessage>, sink: u64, waiting: Arc<AtomicUsize> },
+    /// It is on another one; these wait for the link.
+    Relayed { requests: mpsc::Sender<lk::SignalRequest> },
+    /// There is none.
+    Ended,
 }
 
 impl SessionInput {
     /// The input of session `sink` of a participant.
     pub(crate) fn new(actor: ActorRef<ParticipantMessage>, sink: u64) -> Self {
-        Self { actor: Some(actor), sink, waiting: Arc::default() }
+        Self(Way::Here { actor, sink, waiting: Arc::default() })
+    }
+
+    /// The input of a session at another node.
+    pub(crate) fn relayed(requests: mpsc::Sender<lk::SignalRequest>) -> Self {
+        Self(Way::Relayed { requests })
     }
 
     /// The input of a session that was refused.
     pub(crate) fn ended() -> Self {
-        Self { actor: None, sink: 0, waiting: Arc::default() }
+        Self(Way::Ended)
+    }
+
+    /// Whether it was refused.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.0, Way::Ended)
     }
 
     /// Hands over one request.
@@ -82,15 +99,18 @@ impl SessionInput {
     /// # Errors
     /// [`SessionError`] when too many wait or the session is over.
     pub fn send(&self, request: lk::SignalRequest) -> Result<(), SessionError> {
-        let actor = self.actor.as_ref().ok_or(SessionError::Ended)?;
-        if self.waiting.fetch_add(1, Ordering::AcqRel) >= SESSION_REQUESTS_MAX {
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
-            return Err(SessionError::Busy);
+        match &self.0 {
+            Way::Here { actor, sink, waiting } => {
+                let admission = Admission::take(waiting, SESSION_REQUESTS_MAX).ok_or(SessionError::Busy)?;
+                let message = ParticipantMessage::Request { sink: *sink, request: Box::new(request), admission };
+                actor.cast(message).map_err(|_| SessionError::Ended)
+            }
+            Way::Relayed { requests } => requests.try_send(request).map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => SessionError::Busy,
+                mpsc::error::TrySendError::Closed(_) => SessionError::Ended,
+            }),
+            Way::Ended => Err(SessionError::Ended),
         }
-        let admission = Admission(Arc::clone(&self.waiting));
-        actor
-            .cast(ParticipantMessage::Request { sink: self.sink, request: Box::new(request), admission })
-            .map_err(|_| SessionError::Ended)
     }
 
     /// Says that the WebSocket is gone.
@@ -101,8 +121,8 @@ impl SessionInput {
 
 impl Drop for SessionInput {
     fn drop(&mut self) {
-        if let Some(actor) = &self.actor {
-            let _ = actor.cast(ParticipantMessage::SinkClosed { sink: self.sink });
+        if let Way::Here { actor, sink, .. } = &self.0 {
+            let _ = actor.cast(ParticipantMessage::SinkClosed { sink: *sink });
         }
     }
 }

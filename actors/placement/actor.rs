@@ -1,38 +1,228 @@
-//! Answers for [`PlacementState`].
+//! Performs what the placement core decides.
 
+use crate::alarm::Alarm;
+use crate::clock;
+use crate::ids::Ids;
+use crate::limits::{PLACEMENT_CALLERS_MAX, PLACEMENT_TIMEOUT};
+use crate::placement::core::{
+    AttachRefusal, Effect, Epoch, Input, LocateError, Located, Message, PlacementEvent, PlacementSettings,
+};
 use crate::placement::message::PlacementMessage;
-use crate::placement::state::PlacementState;
-use ractor::{Actor, ActorProcessingErr, ActorRef};
+use crate::placement::stand_in::PlacementCore;
+use crate::placement::state::Callers;
+use crate::supervisor::SupervisorMessage;
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use starling_cluster::member::MemberId;
+use starling_cluster::peers::{Peers, Urgency};
+use std::sync::Arc;
+use std::time::Instant;
 
+/// The shell of the placement core.
 #[derive(Debug)]
 pub(crate) struct PlacementActor;
 
+/// What placement starts from.
+#[derive(Debug)]
+pub(crate) struct PlacementArguments {
+    pub(crate) peers: Arc<dyn Peers>,
+    /// Rooms of this node; 0 = the core's own limit.
+    pub(crate) rooms_max: usize,
+}
+
+/// Running placement.
+#[derive(Debug)]
+pub(crate) struct Placement {
+    core: PlacementCore,
+    peers: Arc<dyn Peers>,
+    supervisor: Option<ActorRef<SupervisorMessage>>,
+    locates: Callers<RpcReplyPort<Result<Located, LocateError>>>,
+    attaches: Callers<RpcReplyPort<Result<Epoch, AttachRefusal>>>,
+    /// When callers who gave up are looked for.
+    sweep_at: Instant,
+    effects: Vec<Effect>,
+    alarm: Alarm,
+}
+
 impl Actor for PlacementActor {
     type Msg = PlacementMessage;
-    type State = PlacementState;
-    type Arguments = usize;
+    type State = Placement;
+    type Arguments = PlacementArguments;
 
     async fn pre_start(
         &self,
-        _myself: ActorRef<PlacementMessage>,
-        rooms_max: usize,
-    ) -> Result<PlacementState, ActorProcessingErr> {
-        Ok(PlacementState::new(rooms_max))
+        myself: ActorRef<PlacementMessage>,
+        arguments: PlacementArguments,
+    ) -> Result<Placement, ActorProcessingErr> {
+        let PlacementArguments { peers, rooms_max } = arguments;
+        let mut view = peers.view();
+        let first = Arc::clone(&view.borrow_and_update());
+        let settings = PlacementSettings { rooms_max };
+        let mut placement = Placement {
+            core: PlacementCore::new(first.me.clone(), settings, Ids::random().seed()),
+            peers,
+            supervisor: None,
+            locates: Callers::new(PLACEMENT_CALLERS_MAX),
+            attaches: Callers::new(PLACEMENT_CALLERS_MAX),
+            sweep_at: clock::now() + PLACEMENT_TIMEOUT,
+            effects: Vec::new(),
+            alarm: Alarm::default(),
+        };
+        placement.tell(Input::View(first), clock::now());
+        placement.perform(&myself);
+        tokio::spawn(async move {
+            while view.changed().await.is_ok() {
+                let changed = Arc::clone(&view.borrow_and_update());
+                if myself.cast(PlacementMessage::View(changed)).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(placement)
     }
 
     async fn handle(
         &self,
-        _myself: ActorRef<PlacementMessage>,
+        myself: ActorRef<PlacementMessage>,
         message: PlacementMessage,
-        state: &mut PlacementState,
+        placement: &mut Placement,
     ) -> Result<(), ActorProcessingErr> {
-        match message {
-            PlacementMessage::Locate { room, create, reply } => {
-                // A caller that gave up needs no answer.
-                let _ = reply.send(state.locate(room, create));
-            }
-            PlacementMessage::Ended { room } => state.ended(&room),
-        }
+        placement.hear(message, clock::now());
+        placement.perform(&myself);
         Ok(())
     }
+}
+
+impl Placement {
+    fn tell(&mut self, input: Input, now: Instant) {
+        self.core.handle(input, now, &mut self.effects);
+    }
+
+    fn hear(&mut self, message: PlacementMessage, now: Instant) {
+        match message {
+            PlacementMessage::Locate { room, create, hints, failed_host, reply } => match self.locates.add(reply) {
+                Ok(request) => self.tell(Input::Locate { request, room, create, hints, failed_host }, now),
+                Err(reply) => {
+                    let _ = reply.send(Err(LocateError::Unavailable { why: "too many joins wait".into() }));
+                }
+            },
+            PlacementMessage::Attach { room, epoch, reply } => match self.attaches.add(reply) {
+                Ok(request) => self.tell(Input::Attach { request, room, epoch }, now),
+                Err(reply) => {
+                    let _ = reply.send(Err(AttachRefusal::NotHere));
+                }
+            },
+            PlacementMessage::Bind { supervisor } => self.supervisor = Some(supervisor),
+            PlacementMessage::View(view) => self.tell(Input::View(view), now),
+            PlacementMessage::Heard { from, message, admission } => {
+                drop(admission);
+                self.tell(Input::Heard { from, message: *message }, now);
+            }
+            PlacementMessage::Started { room, epoch } => self.tell(Input::RoomStarted { room, epoch }, now),
+            PlacementMessage::Refused { room, epoch } => self.tell(Input::RoomRefused { room, epoch }, now),
+            PlacementMessage::Load { room, participants } => self.tell(Input::RoomLoad { room, participants }, now),
+            PlacementMessage::Ended { room } => self.tell(Input::RoomEnded { room }, now),
+            PlacementMessage::Lost(member) => self.tell(Input::Lost(member), now),
+            PlacementMessage::Inspect { reply } => {
+                let _ = reply.send(self.core.snapshot());
+            }
+            PlacementMessage::Wake => {
+                self.alarm.clear();
+                self.tell(Input::Tick, now);
+            }
+        }
+        if self.sweep_at <= now {
+            self.sweep(now);
+        }
+    }
+
+    /// Forgets callers who gave up.
+    fn sweep(&mut self, now: Instant) {
+        self.sweep_at = now + PLACEMENT_TIMEOUT;
+        for request in self.locates.take_gone(RpcReplyPort::is_closed) {
+            self.tell(Input::Cancel { request }, now);
+        }
+        self.attaches.take_gone(RpcReplyPort::is_closed);
+    }
+
+    fn perform(&mut self, myself: &ActorRef<PlacementMessage>) {
+        for effect in std::mem::take(&mut self.effects) {
+            match effect {
+                Effect::Send { to, message, urgency } => self.send(&to, &message, urgency),
+                // Callers that gave up need no answer.
+                Effect::Located { request, result } => {
+                    let _ = self.locates.take(request).map(|reply| reply.send(result));
+                }
+                Effect::Attached { request, result } => {
+                    let _ = self.attaches.take(request).map(|reply| reply.send(result));
+                }
+                Effect::StartRoom { room, epoch } => self.supervise(SupervisorMessage::Start { name: room, epoch }),
+                Effect::AdoptEpoch { room, epoch } => tracing::info!(%room, %epoch, "room goes on under a new epoch"),
+                Effect::Retire { room, winner, epoch } => {
+                    tracing::info!(%room, %winner, %epoch, "room retires, its people go to the winner");
+                    self.supervise(SupervisorMessage::Retire { name: room });
+                }
+                Effect::Event(event) => report(&event),
+            }
+        }
+        self.alarm.set(self.core.next_deadline(), myself, || PlacementMessage::Wake);
+    }
+
+    fn send(&self, to: &MemberId, message: &Message, urgency: Urgency) {
+        let sent = match message.encode() {
+            Ok(body) => self.peers.cast(to, crate::relay::PLACEMENT, urgency, body.into()).is_ok(),
+            Err(error) => {
+                tracing::error!(%error, "placement message not sent");
+                false
+            }
+        };
+        if !sent {
+            metrics::counter!("starling_placement_messages_unsent_total").increment(1);
+        }
+    }
+
+    /// The supervisor is told before anybody asks for a room, and lives as long as placement.
+    fn supervise(&self, message: SupervisorMessage) {
+        if let Some(supervisor) = &self.supervisor {
+            let _ = supervisor.cast(message);
+        }
+    }
+}
+
+/// A log line and a metric.
+fn report(event: &PlacementEvent) {
+    let name = match event {
+        PlacementEvent::Placed { room, host, epoch } => {
+            tracing::debug!(%room, %host, %epoch, "room placed");
+            "placed"
+        }
+        PlacementEvent::Replaced { room, from, host, epoch } => {
+            tracing::info!(%room, %from, %host, %epoch, "room placed again, its host is gone");
+            "replaced"
+        }
+        PlacementEvent::Conflict { room, winner, loser, epoch } => {
+            tracing::warn!(%room, %winner, %loser, %epoch, "room was on two nodes");
+            "conflict"
+        }
+        PlacementEvent::HostFailed { host } => {
+            tracing::warn!(%host, "host does not answer, it gets no rooms");
+            "host_failed"
+        }
+        PlacementEvent::NoCapacity { room, why } => {
+            tracing::warn!(%room, %why, "no node takes the room");
+            "no_capacity"
+        }
+        PlacementEvent::TooLow { room, epoch, known } => {
+            tracing::debug!(%room, %epoch, known, "placement below the floor refused");
+            "too_low"
+        }
+        PlacementEvent::Refused { from, why } => {
+            tracing::debug!(%from, ?why, "placement message not followed");
+            "refused"
+        }
+        PlacementEvent::Full { table } => {
+            tracing::warn!(?table, "placement table is full");
+            "full"
+        }
+    };
+    metrics::counter!("starling_placement_events_total", "event" => name).increment(1);
 }

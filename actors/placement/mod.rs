@@ -1,9 +1,10 @@
-//! Which node hosts a room. A node alone hosts every room that fits into its limits.
+//! Which node hosts a room: the shell around the placement core.
 
 mod actor;
 pub mod core;
 mod message;
+mod stand_in;
 mod state;
 
-pub(crate) use actor::PlacementActor;
+pub(crate) use actor::{PlacementActor, PlacementArguments};
 pub(crate) use message::PlacementMessage;

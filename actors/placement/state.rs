@@ -1,38 +1,47 @@
-//! The rooms that were placed on this node, and whether another one fits.
+//! Who waits for an answer of the core, by number.
 
-use crate::error::JoinError;
-use crate::placement::message::Host;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
+/// Callers in order of their questions.
 #[derive(Debug)]
-pub(crate) struct PlacementState {
-    hosted: BTreeSet<String>,
-    rooms_max: usize,
+pub(crate) struct Callers<T> {
+    waiting: BTreeMap<u64, T>,
+    next: u64,
+    max: usize,
 }
 
-impl PlacementState {
-    /// `rooms_max` 0 = no limit.
-    pub(crate) fn new(rooms_max: usize) -> Self {
-        Self { hosted: BTreeSet::new(), rooms_max }
+impl<T> Callers<T> {
+    /// At most `max` at a time.
+    pub(crate) fn new(max: usize) -> Self {
+        Self { waiting: BTreeMap::new(), next: 0, max }
     }
 
-    /// Finds a room, or places it when `create` allows.
-    pub(crate) fn locate(&mut self, room: String, create: bool) -> Result<Host, JoinError> {
-        if self.hosted.contains(&room) {
-            return Ok(Host::ThisNode);
+    /// Gives a caller its number.
+    ///
+    /// # Errors
+    /// The caller, when too many wait.
+    pub(crate) fn add(&mut self, caller: T) -> Result<u64, T> {
+        if self.waiting.len() >= self.max {
+            return Err(caller);
         }
-        if !create {
-            return Err(JoinError::RoomNotFound);
-        }
-        if self.rooms_max > 0 && self.hosted.len() >= self.rooms_max {
-            return Err(JoinError::NodeFull { what: "rooms", limit: self.rooms_max });
-        }
-        self.hosted.insert(room);
-        Ok(Host::ThisNode)
+        self.next += 1;
+        self.waiting.insert(self.next, caller);
+        Ok(self.next)
     }
 
-    pub(crate) fn ended(&mut self, room: &str) {
-        self.hosted.remove(room);
+    /// The caller of a number; it waits no longer.
+    pub(crate) fn take(&mut self, number: u64) -> Option<T> {
+        self.waiting.remove(&number)
+    }
+
+    /// Numbers of those who gave up; they wait no longer.
+    pub(crate) fn take_gone(&mut self, is_gone: impl Fn(&T) -> bool) -> Vec<u64> {
+        let gone: Vec<u64> =
+            self.waiting.iter().filter(|(_, caller)| is_gone(caller)).map(|(number, _)| *number).collect();
+        for number in &gone {
+            self.waiting.remove(number);
+        }
+        gone
     }
 }
 
@@ -41,13 +50,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_node_takes_no_further_room_until_one_ends() {
-        let mut state = PlacementState::new(1);
-        assert_eq!(state.locate("a".into(), true), Ok(Host::ThisNode));
-        assert_eq!(state.locate("b".into(), true), Err(JoinError::NodeFull { what: "rooms", limit: 1 }));
-        assert_eq!(state.locate("a".into(), false), Ok(Host::ThisNode));
-        state.ended("a");
-        assert_eq!(state.locate("a".into(), false), Err(JoinError::RoomNotFound));
-        assert_eq!(state.locate("b".into(), true), Ok(Host::ThisNode));
+    fn callers_are_limited_and_each_is_answered_once() {
+        let mut callers = Callers::new(2);
+        let (one, two) = (callers.add("one").unwrap(), callers.add("two").unwrap());
+        assert_eq!(callers.add("three"), Err("three"));
+        assert_eq!((callers.take(one), callers.take(one)), (Some("one"), None));
+        let three = callers.add("three").unwrap();
+        assert!(three > two, "a number is not used again");
+    }
+
+    #[test]
+    fn those_who_gave_up_are_named_once() {
+        let mut callers = Callers::new(9);
+        let one = callers.add(1).unwrap();
+        callers.add(2).unwrap();
+        assert_eq!(callers.take_gone(|caller| *caller == 1), [one]);
+        assert!(callers.take_gone(|caller| *caller == 1).is_empty());
     }
 }

@@ -5,10 +5,11 @@ use crate::clock;
 use crate::error::{JoinError, RelocateError};
 use crate::ids::Ids;
 use crate::participant::{ParticipantActor, ParticipantArguments, ParticipantMessage, Resume, ToParticipant};
+use crate::placement::PlacementMessage;
 use crate::registry::{RoomEntry, Shared};
 use crate::room::message::{RoomCommand, RoomMessage};
 use crate::room::state::{RoomEffect, RoomState};
-use crate::rooms::ask;
+use crate::rooms::{ask, preset};
 use crate::session::{Join, SESSION_RESPONSES_MAX, Session, SessionInput};
 use crate::signal::{self, Message};
 use crate::snapshot::{ParticipantSnapshot, RoomSnapshot};
@@ -37,9 +38,10 @@ pub(crate) struct RoomArguments {
     pub(crate) key: RoomKey,
     pub(crate) name: String,
     pub(crate) worker: usize,
-    pub(crate) preset: Option<Box<lk::RoomConfiguration>>,
     /// Parent of participants, so that they outlive a crashed room long enough to say goodbye.
     pub(crate) supervisor: ActorCell,
+    /// Hears how many participants there are.
+    pub(crate) placement: ActorRef<PlacementMessage>,
 }
 
 /// One participant's actor.
@@ -56,6 +58,8 @@ pub(crate) struct RunningRoom {
     state: RoomState,
     shared: Arc<Shared>,
     supervisor: ActorCell,
+    placement: ActorRef<PlacementMessage>,
+    participants_told: usize,
     worker: usize,
     participants: BTreeMap<String, Present>,
     /// The registry's count of its tracks.
@@ -73,12 +77,12 @@ impl Actor for RoomActor {
         myself: ActorRef<RoomMessage>,
         arguments: RoomArguments,
     ) -> Result<RunningRoom, ActorProcessingErr> {
-        let RoomArguments { shared, key, name, worker, preset, supervisor } = arguments;
+        let RoomArguments { shared, key, name, worker, supervisor, placement } = arguments;
         let state = RoomState::new(
             Arc::clone(&shared.config),
             key,
             &name,
-            preset.as_deref(),
+            None,
             shared.numbers.clone(),
             clock::calendar(),
             Ids::random().seed(),
@@ -90,6 +94,8 @@ impl Actor for RoomActor {
             state,
             shared,
             supervisor,
+            placement,
+            participants_told: 0,
             worker,
             participants: BTreeMap::new(),
             tracks,
@@ -155,6 +161,7 @@ impl RunningRoom {
         myself: &ActorRef<RoomMessage>,
         now: Instant,
     ) -> Result<Session, JoinError> {
+        self.state.configure(join.claims.room_config.as_ref().and_then(preset).as_deref());
         let joined = self.state.join(join, now)?;
         let (output, responses) = mpsc::channel(SESSION_RESPONSES_MAX);
         let sink = self.shared.numbers.next();
@@ -173,7 +180,7 @@ impl RunningRoom {
         let Ok((actor, _)) = spawned else {
             let message = crate::room::FromParticipant::Left { reason: DisconnectReason::JoinFailure };
             self.state.handle_participant(&sid, message, now);
-            return Err(JoinError::Unavailable { reason: "participant cannot start" });
+            return Err(JoinError::Unavailable { reason: "participant cannot start".into() });
         };
         self.participants.insert(sid, Present { actor: actor.clone(), entry });
         // What the room has to say of existing tracks comes first, so that the bundled offer is answered with them.
@@ -259,6 +266,14 @@ impl RunningRoom {
     }
 
     fn perform(&mut self, myself: &ActorRef<RoomMessage>) {
+        let participants = self.state.members.len();
+        if participants != self.participants_told {
+            self.participants_told = participants;
+            let room = self.state.room.name.clone();
+            let participants = u32::try_from(participants).unwrap_or(u32::MAX);
+            // Placement lives as long as the rooms.
+            let _ = self.placement.cast(PlacementMessage::Load { room, participants });
+        }
         if self.shared.config.limits.tracks > 0 {
             self.tracks.store(self.state.track_count(), Ordering::Relaxed);
         }

@@ -22,7 +22,7 @@ impl RoomState {
     /// Would a join be refused now?
     pub(crate) fn validate(&self, join: &Join) -> Result<(), JoinError> {
         if self.closed {
-            return Err(JoinError::Unavailable { reason: "room is closing" });
+            return Err(JoinError::Unavailable { reason: "room is closing".into() });
         }
         let limit = self.room.max_participants;
         let independent = self.members.values().filter(|member| !member.dependent);
@@ -116,11 +116,13 @@ impl RoomState {
         self.remove(sid, reason, now);
     }
 
-    /// Ends the room.
+    /// Ends the room. Whoever is in a room that goes on at another node joins there; there they are strangers, so a
+    /// resume would only cost them one more try.
     pub(crate) fn close(&mut self, reason: DisconnectReason) {
+        let action = if reason == DisconnectReason::Migration { Action::Reconnect } else { Action::Disconnect };
         let sids: Vec<String> = self.members.keys().cloned().collect();
         for sid in sids {
-            self.to(&sid, ToParticipant::Leave { reason, action: Action::Disconnect });
+            self.to(&sid, ToParticipant::Leave { reason, action });
             self.effects.push_back(RoomEffect::Forget { sid });
         }
         self.members.clear();

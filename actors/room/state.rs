@@ -125,6 +125,8 @@ pub(crate) struct RoomState {
     pub(crate) numbers: Numbers,
     pub(crate) calendar: Calendar,
     pub(crate) sif_trailer: Vec<u8>,
+    /// Nobody has joined yet: the token of who does settles the room.
+    pub(crate) unsettled: bool,
     /// When a deserted room closes.
     pub(crate) closes_at: Option<Instant>,
     pub(crate) closed: bool,
@@ -144,23 +146,19 @@ impl RoomState {
     ) -> Self {
         let now = calendar.at;
         let mut ids = Ids::from_seed(seed);
-        let or = |value: Option<u32>, default: u32| value.filter(|value| *value > 0).unwrap_or(default);
         let room = lk::Room {
             sid: ids.sid("RM_"),
             name: name.into(),
-            empty_timeout: or(preset.map(|preset| preset.empty_timeout), config.room.empty_timeout_s),
-            departure_timeout: or(preset.map(|preset| preset.departure_timeout), config.room.departure_timeout_s),
-            max_participants: or(preset.map(|preset| preset.max_participants), config.room.max_participants),
+            empty_timeout: config.room.empty_timeout_s,
+            departure_timeout: config.room.departure_timeout_s,
+            max_participants: config.room.max_participants,
             creation_time: calendar.unix_ms(now) / 1_000,
             creation_time_ms: calendar.unix_ms(now),
             enabled_codecs: crate::room::info::enabled_codecs(&config.codecs),
-            metadata: preset
-                .map(|preset| preset.metadata.clone())
-                .filter(|metadata| !metadata.is_empty())
-                .unwrap_or_else(|| config.room.metadata.clone()),
+            metadata: config.room.metadata.clone(),
             ..Default::default()
         };
-        Self {
+        let mut state = Self {
             closes_at: Some(now + Duration::from_secs(room.empty_timeout.into())),
             key,
             room,
@@ -172,6 +170,7 @@ impl RoomState {
             updates: Updates::default(),
             quality_at: now + limits::QUALITY_INTERVAL,
             sif_trailer: ids.bytes(16),
+            unsettled: true,
             ids,
             numbers,
             calendar,
@@ -179,7 +178,32 @@ impl RoomState {
             room_update_at: None,
             effects: VecDeque::new(),
             config,
+        };
+        if preset.is_some() {
+            state.configure(preset);
         }
+        state
+    }
+
+    /// Takes the settings of the token that came first; those of later ones change nothing.
+    pub(crate) fn configure(&mut self, preset: Option<&lk::RoomConfiguration>) {
+        if !std::mem::replace(&mut self.unsettled, false) {
+            return;
+        }
+        let Some(preset) = preset else { return };
+        let set = |field: &mut u32, value: u32| {
+            if value > 0 {
+                *field = value;
+            }
+        };
+        set(&mut self.room.empty_timeout, preset.empty_timeout);
+        set(&mut self.room.departure_timeout, preset.departure_timeout);
+        set(&mut self.room.max_participants, preset.max_participants);
+        if !preset.metadata.is_empty() {
+            self.room.metadata.clone_from(&preset.metadata);
+        }
+        let empty_until = self.calendar.at + Duration::from_secs(self.room.empty_timeout.into());
+        self.closes_at = self.closes_at.map(|_| empty_until);
     }
 
     /// The next thing to do.

@@ -1,6 +1,5 @@
 //! Makes rooms and hears deaths.
 
-use crate::error::JoinError;
 use crate::participant::ParticipantMessage;
 use crate::placement::PlacementMessage;
 use crate::registry::Shared;
@@ -9,7 +8,6 @@ use crate::supervisor::message::SupervisorMessage;
 use crate::supervisor::state::{RoomSlot, SupervisorState};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent};
 use starling_media::id::RoomKey;
-use starling_protocol::livekit as lk;
 use starling_protocol::livekit::DisconnectReason;
 use std::sync::Arc;
 
@@ -53,8 +51,18 @@ impl Actor for SupervisorActor {
     ) -> Result<(), ActorProcessingErr> {
         // Callers that gave up need no answer.
         match message {
-            SupervisorMessage::Room { name, create, preset, reply } => {
-                let _ = reply.send(supervisor.room(&name, create, preset, &myself).await);
+            SupervisorMessage::Start { name, epoch } => {
+                let message = if supervisor.start(&name, &myself).await {
+                    PlacementMessage::Started { room: name, epoch }
+                } else {
+                    PlacementMessage::Refused { room: name, epoch }
+                };
+                // Placement lives as long as the supervisor.
+                let _ = supervisor.placement.cast(message);
+            }
+            SupervisorMessage::Retire { name } => supervisor.retire(&name),
+            SupervisorMessage::Room { name, reply } => {
+                let _ = reply.send(supervisor.running(&name));
             }
             SupervisorMessage::Rooms { reply } => {
                 let rooms = supervisor.state.rooms.iter().map(|(name, slot)| (name.clone(), slot.actor.clone()));
@@ -89,26 +97,24 @@ impl Actor for SupervisorActor {
 }
 
 impl Supervisor {
-    async fn room(
-        &mut self,
-        name: &str,
-        create: bool,
-        preset: Option<Box<lk::RoomConfiguration>>,
-        myself: &ActorRef<SupervisorMessage>,
-    ) -> Result<ActorRef<RoomMessage>, JoinError> {
-        if self.state.is_closing {
-            return Err(JoinError::Unavailable { reason: "node is shutting down" });
+    /// The room's actor, if it runs; one that has just ended is cleaned up first, so that placement knows.
+    fn running(&mut self, name: &str) -> Option<ActorRef<RoomMessage>> {
+        let slot = self.state.rooms.get(name)?;
+        if matches!(slot.actor.get_status(), ActorStatus::Running | ActorStatus::Upgrading | ActorStatus::Starting) {
+            return Some(slot.actor.clone());
         }
-        if let Some(slot) = self.state.rooms.get(name) {
-            if matches!(slot.actor.get_status(), ActorStatus::Running | ActorStatus::Upgrading | ActorStatus::Starting)
-            {
-                return Ok(slot.actor.clone());
-            }
-            let id = slot.actor.get_id();
-            self.died(id, None);
+        let id = slot.actor.get_id();
+        self.died(id, None);
+        None
+    }
+
+    /// Makes a room unless it runs; says whether it does.
+    async fn start(&mut self, name: &str, myself: &ActorRef<SupervisorMessage>) -> bool {
+        if self.running(name).is_some() {
+            return true;
         }
-        if !create {
-            return Err(JoinError::RoomNotFound);
+        if self.state.is_closing || self.shared.full().is_some() {
+            return false;
         }
         let key = self.shared.numbers.room();
         let worker = self.state.next_worker(self.shared.media.worker_count());
@@ -117,13 +123,24 @@ impl Supervisor {
             key,
             name: name.into(),
             worker,
-            preset,
             supervisor: myself.get_cell(),
+            placement: self.placement.clone(),
         };
         let spawned = Actor::spawn_linked(None, RoomActor, arguments, myself.get_cell()).await;
-        let (actor, _) = spawned.map_err(|_| JoinError::Unavailable { reason: "room cannot start" })?;
-        self.state.rooms.insert(name.into(), RoomSlot { key, actor: actor.clone() });
-        Ok(actor)
+        let Ok((actor, _)) = spawned.inspect_err(|error| tracing::error!(%error, room = name, "room cannot start"))
+        else {
+            return false;
+        };
+        self.state.rooms.insert(name.into(), RoomSlot { key, actor });
+        true
+    }
+
+    /// Forgets the room at once, so that its end is not taken for the end of a room that comes back here.
+    fn retire(&mut self, name: &str) {
+        if let Some(slot) = self.state.rooms.remove(name) {
+            let close = RoomCommand::Close { reason: DisconnectReason::Migration };
+            let _ = slot.actor.cast(RoomMessage::Api(Box::new(close)));
+        }
     }
 
     /// A room or a participant is gone, on purpose or by a bug; what it leaves behind is cleaned up.

@@ -1,20 +1,18 @@
 //! What the supervisor hears, besides the deaths of its children.
 
-use crate::error::JoinError;
+use crate::placement::core::Epoch;
 use crate::room::RoomMessage;
 use ractor::{ActorRef, RpcReplyPort};
-use starling_protocol::livekit as lk;
 
 /// What the supervisor hears.
 #[derive(Debug)]
 pub(crate) enum SupervisorMessage {
-    /// Finds a room, or makes it when `create` allows.
-    Room {
-        name: String,
-        create: bool,
-        preset: Option<Box<lk::RoomConfiguration>>,
-        reply: RpcReplyPort<Result<ActorRef<RoomMessage>, JoinError>>,
-    },
+    /// Makes a room, or keeps the one that runs; placement hears what came of it.
+    Start { name: String, epoch: Epoch },
+    /// The room goes on at another node: its people join there.
+    Retire { name: String },
+    /// Finds a room.
+    Room { name: String, reply: RpcReplyPort<Option<ActorRef<RoomMessage>>> },
     /// Every room, by name.
     Rooms { reply: RpcReplyPort<Vec<(String, ActorRef<RoomMessage>)>> },
     /// Ends every room; no new ones come.
