@@ -34,11 +34,13 @@ struct Counters {
 struct LoadMeter {
     at: Instant,
     counters: Counters,
+    cpu_millicores: u32,
+    egress_mbps: u32,
 }
 
 impl LoadMeter {
     fn new(counters: Counters, now: Instant) -> Self {
-        Self { at: now, counters }
+        Self { at: now, counters, cpu_millicores: 0, egress_mbps: 0 }
     }
 
     /// Thousandths of a core and megabits per second since the last measurement, in steps.
@@ -47,14 +49,23 @@ impl LoadMeter {
         let cpu = counters.cpu_ms.saturating_sub(self.counters.cpu_ms).saturating_mul(1_000) / elapsed_ms;
         let bits = counters.bytes_out.saturating_sub(self.counters.bytes_out).saturating_mul(8);
         let mbps = bits / elapsed_ms / 1_000;
-        *self = Self { at: now, counters };
-        (rounded(cpu, CPU_STEP_MILLICORES), rounded(mbps, EGRESS_STEP_MBPS))
+        *self = Self {
+            at: now,
+            counters,
+            cpu_millicores: stepped(self.cpu_millicores, cpu, CPU_STEP_MILLICORES),
+            egress_mbps: stepped(self.egress_mbps, mbps, EGRESS_STEP_MBPS),
+        };
+        (self.cpu_millicores, self.egress_mbps)
     }
 }
 
-/// The nearest multiple of a step.
-fn rounded(number: u64, step: u32) -> u32 {
+/// The nearest multiple of a step; the one told before while the number is within three quarters of a step of it, so
+/// that a load between two steps does not change what is told every second.
+fn stepped(told: u32, number: u64, step: u32) -> u32 {
     let step = u64::from(step);
+    if number.abs_diff(u64::from(told)) * 4 < step * 3 {
+        return told;
+    }
     u32::try_from((number + step / 2) / step * step).unwrap_or(u32::MAX)
 }
 
@@ -117,6 +128,15 @@ mod tests {
         assert_eq!(meter.measure(Counters { cpu_ms: 1_750, ..busy }, start + second * 2), (0, 0));
         // A worker that was started anew begins at nothing.
         assert_eq!(meter.measure(Counters { cpu_ms: 1_750, bytes_out: 0 }, start + second * 3), (0, 0));
+    }
+
+    #[test]
+    fn a_load_between_two_steps_is_told_once() {
+        assert_eq!(stepped(0, 30, 50), 0);
+        assert_eq!(stepped(0, 38, 50), 50);
+        assert_eq!(stepped(50, 20, 50), 50);
+        assert_eq!(stepped(50, 12, 50), 0);
+        assert_eq!(stepped(50, 1_020, 50), 1_000);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 mod actor;
 pub mod core;
 mod message;
-mod stand_in;
 mod state;
 
 pub(crate) use actor::{PlacementActor, PlacementArguments};
