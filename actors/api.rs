@@ -1,6 +1,6 @@
 //! What the server API asks of rooms, on whatever node they are. An unknown room or participant is `None` or `false`.
 
-use crate::relay::{self, RoomAnswer, RoomCall, blob_of};
+use crate::relay::{self, CHANNELS, RoomAnswer, RoomCall, blob_of};
 use crate::room::{RoomCommand, RoomMessage};
 use crate::rooms::{Rooms, ask};
 use ractor::{ActorRef, RpcReplyPort};
@@ -59,8 +59,9 @@ impl Rooms {
 
     /// Sends data as the server; returns whether the room is there.
     pub async fn send_data(&self, room: &str, packet: lk::DataPacket, channel: Channel) -> bool {
-        let (packet, reliable) = (blob_of(&packet), channel == Channel::Reliable);
-        self.call(room, RoomCall::SendData { packet, reliable }).await.is_done()
+        let number = CHANNELS.iter().position(|other| *other == channel).and_then(|number| u8::try_from(number).ok());
+        let Some(channel) = number else { return false };
+        self.call(room, RoomCall::SendData { packet: blob_of(&packet), channel }).await.is_done()
     }
 
     /// Ends a room with ROOM_DELETED; returns whether it was there.
@@ -115,9 +116,10 @@ async fn carry_out(room: &ActorRef<RoomMessage>, call: RoomCall) -> RoomAnswer {
             let updated = command_of(room, |reply| RoomCommand::UpdateSubscriptions { identity, request, reply }).await;
             RoomAnswer::done(updated.unwrap_or(false))
         }
-        RoomCall::SendData { packet, reliable } => {
-            let Ok(packet) = packet.read() else { return RoomAnswer::Nothing };
-            let channel = if reliable { Channel::Reliable } else { Channel::Lossy };
+        RoomCall::SendData { packet, channel } => {
+            let (Ok(packet), Some(channel)) = (packet.read(), CHANNELS.get(usize::from(channel)).copied()) else {
+                return RoomAnswer::Nothing;
+            };
             tell(room, RoomCommand::SendData { packet: Box::new(packet), channel })
         }
         RoomCall::Delete => tell(room, RoomCommand::Close { reason: lk::DisconnectReason::RoomDeleted }),

@@ -275,6 +275,11 @@ impl Rooms {
     }
 
     #[cfg(test)]
+    pub(crate) fn supervisor(&self) -> &ActorRef<SupervisorMessage> {
+        &self.supervisor
+    }
+
+    #[cfg(test)]
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }

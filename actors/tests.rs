@@ -1,5 +1,7 @@
 //! Whole rooms in virtual time, with a media plane that only listens.
 
+mod cluster;
+mod net;
 mod resume;
 
 use crate::config::{RoomsConfig, TokenSigner};

@@ -3,6 +3,10 @@
 use crate::relay::blob::Blob;
 use prost::Message;
 use serde::{Deserialize, Serialize};
+use starling_media::codec::Channel;
+
+/// Data channels by their number on the wire.
+pub(crate) const CHANNELS: [Channel; 3] = [Channel::Reliable, Channel::Lossy, Channel::DataTrack];
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,8 +27,8 @@ pub(crate) enum RoomCall {
     UpdateMetadata { metadata: String },
     /// Subscribes or unsubscribes a participant.
     UpdateSubscriptions { identity: String, request: Blob },
-    /// Sends data as the server.
-    SendData { packet: Blob, reliable: bool },
+    /// Sends data as the server; the channel is a place in [`CHANNELS`].
+    SendData { packet: Blob, channel: u8 },
     /// Ends the room.
     Delete,
 }

@@ -17,7 +17,7 @@ mod run;
 mod state;
 mod wire;
 
-pub(crate) use api::{RoomAnswer, RoomCall};
+pub(crate) use api::{CHANNELS, RoomAnswer, RoomCall};
 pub(crate) use entry::{at_host, call_room, validate_at};
 pub(crate) use overview::overview;
 pub(crate) use route::{Elsewhere, Route, Step};

@@ -17,7 +17,6 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
 use starling_media::id::RoomKey;
 use starling_media::worker::Relocation;
 use starling_protocol::id::NodeId;
-use starling_protocol::livekit as lk;
 use starling_protocol::livekit::DisconnectReason;
 use starling_protocol::livekit::leave_request::Action;
 use starling_protocol::livekit::participant_info::State;
