@@ -101,9 +101,11 @@ class Cluster:
         return path
 
     def flags(self, name: str, seeds: list[str], *args: str) -> tuple[str, ...]:
-        seed_flags = [flag for seed in seeds for flag in ("--seed", seed)]
-        return ("--node-id", name, "--data-dir", str(Path(self.directory.name) / name), "--cluster-port", "0",
-                "--cluster-key-file", str(self.key_file), *seed_flags, *self.args, *args)
+        """What every node of this cluster is given; a flag of `args` replaces the one of that name."""
+        common = {"--node-id": name, "--data-dir": str(Path(self.directory.name) / name), "--cluster-port": "0",
+                  "--cluster-key-file": str(self.key_file)}
+        kept = [part for flag, value in common.items() if flag not in args for part in (flag, value)]
+        return (*kept, *(part for seed in seeds for part in ("--seed", seed)), *self.args, *args)
 
     def start(self, name: str, *args: str, seeds: list[str] | None = None, prefix: tuple[str, ...] = (), wait: bool = True) -> Node:
         """A node that knows one address of every node before it, or just these seeds."""

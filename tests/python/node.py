@@ -33,7 +33,8 @@ class Node:
         self.directory = tempfile.TemporaryDirectory(prefix="starling-e2e-")
         self.ports_file = Path(self.directory.name) / "ports.json"
         self.log = Path(self.directory.name) / "node.log"
-        command = [*prefix, BINARY, "--dev", "--test-switches", "--ports-file", str(self.ports_file), "--port", "0",
+        port = () if "--port" in args else ("--port", "0")
+        command = [*prefix, BINARY, "--dev", "--test-switches", "--ports-file", str(self.ports_file), *port,
                    "--udp-port", str(free_port(socket.SOCK_DGRAM)),
                    "--set", f"rtc.tcp_port={free_port(socket.SOCK_STREAM)}", *args]
         self.process = subprocess.Popen(command, cwd=self.directory.name, stdin=subprocess.DEVNULL,

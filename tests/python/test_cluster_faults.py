@@ -42,7 +42,7 @@ def test_loss_kills_nobody(ten):
     cluster.await_all()
 
 
-def test_a_partition_heals_at_once(ten):
+def test_a_partition_heals_at_once(ten, say):
     cluster, spaces = ten
     names = list(cluster.nodes)
     sides = set(names[: NODES // 2]), set(names[NODES // 2 :])
@@ -52,18 +52,18 @@ def test_a_partition_heals_at_once(ten):
         for side in sides:
             for name in side:
                 until(f"{name} sees its side alone", lambda name=name, side=side: serving(cluster.nodes[name]) == side, CUT_S)
-        print(f"\ncut known to all after {time.monotonic() - started:.2f} s")
+        say(f"cut known to all after {time.monotonic() - started:.2f} s")
         time.sleep(max(0.0, CUT_S - (time.monotonic() - started)))
     finally:
         spaces.heal()
     started = time.monotonic()
     cluster.await_all()
     took = time.monotonic() - started
-    print(f"healed {took:.2f} s after the cut ended")
+    say(f"healed {took:.2f} s after the cut ended")
     assert took < HEALED_S
 
 
-def test_a_killed_node_is_known_to_all(ten):
+def test_a_killed_node_is_known_to_all(ten, say):
     cluster, _ = ten
     victim = cluster.nodes["n4"]
     others = set(cluster.nodes) - {"n4"}
@@ -72,5 +72,5 @@ def test_a_killed_node_is_known_to_all(ten):
     for name in others:
         until(f"{name} knows it", lambda name=name: serving(cluster.nodes[name]) == others, KNOWN_S + 5)
     took = time.monotonic() - started
-    print(f"\na killed node is known to all after {took:.2f} s")
+    say(f"a killed node is known to all after {took:.2f} s")
     assert took < KNOWN_S

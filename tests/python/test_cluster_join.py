@@ -19,7 +19,7 @@ def run(*args: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run([BINARY, *args], capture_output=True, text=True, timeout=20, env={"PATH": "", **environment}, check=False)
 
 
-def test_three_nodes_see_each_other_and_a_fourth_comes_by_any_seed(record_property):
+def test_three_nodes_see_each_other_and_a_fourth_comes_by_any_seed(say):
     cluster = Cluster()
     try:
         for name in ("one", "two", "three"):
@@ -27,15 +27,14 @@ def test_three_nodes_see_each_other_and_a_fourth_comes_by_any_seed(record_proper
         started = time.monotonic()
         cluster.await_all()
         took = time.monotonic() - started
-        print(f"\nthree nodes see three members {took * 1000:.0f} ms after the last one's start")
-        record_property("three_members_ms", round(took * 1000))
+        say(f"three nodes see three members {took * 1000:.0f} ms after the last one's start")
         assert took < JOIN_S
         for number, seed in enumerate(("one", "two", "three")):
             name = f"fourth-by-{seed}"
             cluster.start(name, seeds=[address(cluster.nodes[seed])])
             started = time.monotonic()
             cluster.await_all()
-            print(f"the {number + 4}th node by {seed}: seen by all after {(time.monotonic() - started) * 1000:.0f} ms")
+            say(f"the {number + 4}th node by {seed}: seen by all after {(time.monotonic() - started) * 1000:.0f} ms")
     finally:
         cluster.stop()
 

@@ -93,7 +93,7 @@ async def test_two_people_meet_through_nodes_that_do_not_host_their_room(three, 
         holder.socket.close()
 
 
-def test_a_join_through_the_wrong_node_costs_little(three, record_property):
+def test_a_join_through_the_wrong_node_costs_little(three, say):
     room, holder = hosted(three, "three")
     took: dict[str, list[float]] = {"three": [], "one": []}
     with holder:
@@ -103,9 +103,7 @@ def test_a_join_through_the_wrong_node_costs_little(three, record_property):
                 with Session(three.nodes[entry], token(room, f"{entry}-{number}")):
                     times.append((time.perf_counter() - started) * 1000)
     direct, relayed = statistics.median(took["three"]), statistics.median(took["one"])
-    print(f"\njoin p50: {direct:.1f} ms through the host, {relayed:.1f} ms through another node: {relayed - direct:+.1f} ms")
-    record_property("join_through_host_p50_ms", round(direct, 1))
-    record_property("join_through_other_p50_ms", round(relayed, 1))
+    say(f"join p50: {direct:.1f} ms through the host, {relayed:.1f} ms through another node: {relayed - direct:+.1f} ms")
     assert relayed - direct < ADDED_MS
 
 
@@ -130,7 +128,7 @@ def test_a_second_session_of_an_identity_at_another_node_takes_over(three):
         assert [each["entry"] for each in told["participants"]] == ["two"]
 
 
-def test_rooms_are_shared_by_capacity_and_a_burst_does_not_herd(record_property):
+def test_rooms_are_shared_by_capacity_and_a_burst_does_not_herd(say):
     with cluster_of(args=("--set", "room.departure_timeout=300")) as cluster:
         for name, capacity in CAPACITIES.items():
             cluster.start(name, "--capacity", capacity)
@@ -144,8 +142,7 @@ def test_rooms_are_shared_by_capacity_and_a_burst_does_not_herd(record_property)
         with ThreadPoolExecutor(4) as people:
             list(people.map(create, range(300)))
         shares = count(rooms(nodes[0]).values())
-        print(f"\n300 rooms over capacities 1:1:2: {shares}")
-        record_property("shares", str(shares))
+        say(f"300 rooms over capacities 1:1:2: {shares}")
         assert sum(shares.values()) == 300
         for name, fair in (("small", 75), ("other", 75), ("large", 150)):
             assert abs(shares[name] - fair) <= 0.15 * fair, shares
@@ -155,8 +152,7 @@ def test_rooms_are_shared_by_capacity_and_a_burst_does_not_herd(record_property)
             list(people.map(lambda number: create(1_000 + number), range(100)))
         took = time.monotonic() - started
         burst = count(room for name, room in rooms(nodes[0]).items() if int(name.split("-")[1]) >= 1_000)
-        print(f"a burst of 100 rooms in {took:.2f} s: {burst}")
-        record_property("burst", str(burst))
+        say(f"a burst of 100 rooms in {took:.2f} s: {burst}")
         assert sum(burst.values()) == 100
         assert max(burst.values()) <= 65 and min(burst.get(name, 0) for name in CAPACITIES) >= 10, burst
 
