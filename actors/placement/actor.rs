@@ -5,7 +5,8 @@ use crate::clock;
 use crate::ids::Ids;
 use crate::limits::{PLACEMENT_CALLERS_MAX, PLACEMENT_TIMEOUT};
 use crate::placement::core::{
-    AttachRefusal, Effect, Epoch, Input, LocateError, Located, Message, PlacementCore, PlacementEvent, PlacementSettings,
+    AttachRefusal, Effect, Epoch, Input, LocateError, Located, Message, PlacementCore, PlacementEvent,
+    PlacementSettings,
 };
 use crate::placement::message::PlacementMessage;
 use crate::placement::state::Callers;

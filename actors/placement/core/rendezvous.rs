@@ -65,8 +65,12 @@ mod tests {
         }
     }
 
-    const VECTORS: [(&str, &str, u64); 4] =
-        [("ND_a", "", 0x1e0d_17a0_27bc_3c16), ("ND_a", "standup", 0xf815_afed_c3f6_8599), ("ND_b", "standup", 0xb0c2_4c98_a665_f44d), ("ND_b", "Besprechung äöü", 0x2a92_dfcd_6d6a_f038)];
+    const VECTORS: [(&str, &str, u64); 4] = [
+        ("ND_a", "", 0x1e0d_17a0_27bc_3c16),
+        ("ND_a", "standup", 0xf815_afed_c3f6_8599),
+        ("ND_b", "standup", 0xb0c2_4c98_a665_f44d),
+        ("ND_b", "Besprechung äöü", 0x2a92_dfcd_6d6a_f038),
+    ];
 
     #[test]
     fn a_node_that_leaves_moves_only_its_own_rooms_and_shares_are_even() {
