@@ -18,7 +18,7 @@ const WORKER_PATIENCE: Duration = Duration::from_millis(500);
 /// Linux counts CPU time for processes in hundredths of a second on every architecture (USER_HZ).
 const MILLISECONDS_PER_TICK: u64 = 10;
 /// CPU is told in steps of this, so that an idle node has nothing to tell.
-const CPU_STEP_MILLICORES: u32 = 50;
+const CPU_STEP_MILLICORES: u32 = 20;
 /// Egress is told in steps of this.
 const EGRESS_STEP_MBPS: u32 = 5;
 
@@ -123,11 +123,11 @@ mod tests {
         let start = Instant::now();
         let mut meter = LoadMeter::new(Counters { cpu_ms: 1_000, bytes_out: 5_000_000 }, start);
         let second = Duration::from_secs(1);
-        let busy = Counters { cpu_ms: 1_730, bytes_out: 17_700_000 };
-        assert_eq!(meter.measure(busy, start + second), (750, 100));
-        assert_eq!(meter.measure(Counters { cpu_ms: 1_750, ..busy }, start + second * 2), (0, 0));
+        let busy = Counters { cpu_ms: 1_750, bytes_out: 17_700_000 };
+        assert_eq!(meter.measure(busy, start + second), (760, 100));
+        assert_eq!(meter.measure(Counters { cpu_ms: 1_760, ..busy }, start + second * 2), (0, 0));
         // A worker that was started anew begins at nothing.
-        assert_eq!(meter.measure(Counters { cpu_ms: 1_750, bytes_out: 0 }, start + second * 3), (0, 0));
+        assert_eq!(meter.measure(Counters { cpu_ms: 1_760, bytes_out: 0 }, start + second * 3), (0, 0));
     }
 
     #[test]

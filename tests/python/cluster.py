@@ -136,7 +136,7 @@ class Cluster:
     def stop(self) -> None:
         for node in self.nodes.values():
             if node.alive:
-                node.process.terminate()
+                node.ask_to_stop()
         codes = {name: node.stop() for name, node in self.nodes.items() if node.process.returncode != -9}
         tails = "\n".join(f"{name}:\n{self.nodes[name].tail()}" for name, code in codes.items() if code != 0)
         self.directory.cleanup()

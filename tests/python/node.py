@@ -30,6 +30,7 @@ class Node:
 
     def __init__(self, args: tuple[str, ...] = (), prefix: tuple[str, ...] = (), wait: bool = True) -> None:
         """`prefix` runs it through another command, such as `ip netns exec`; without `wait` it may still be starting."""
+        self.asked = False
         self.directory = tempfile.TemporaryDirectory(prefix="starling-e2e-")
         self.ports_file = Path(self.directory.name) / "ports.json"
         self.log = Path(self.directory.name) / "node.log"
@@ -89,10 +90,16 @@ class Node:
         self.process.kill()
         self.process.wait()
 
+    def ask_to_stop(self) -> None:
+        """One SIGTERM; a second one would end it at once."""
+        if not self.asked:
+            self.asked = True
+            self.process.terminate()
+
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
         if self.alive:
-            self.process.terminate()
+            self.ask_to_stop()
             try:
                 self.process.wait(STOP_S)
             except subprocess.TimeoutExpired:
