@@ -56,8 +56,8 @@ class Namespaces:
 
     def rules(self, name: str, rules: str) -> None:
         """Replaces what a namespace drops of that which comes in."""
-        table = f"table inet starl {{ chain input {{ type filter hook input priority 0; {rules} }} }}"
-        run("ip", "netns", "exec", name, "nft", "-f", "-", given=f"add table inet starl\ndelete table inet starl\n{table}\n")
+        chain = f"chain input {{\ntype filter hook input priority 0;\n{rules}\n}}"
+        run("ip", "netns", "exec", name, "nft", "-f", "-", given=f"add table inet starl\ndelete table inet starl\ntable inet starl {{\n{chain}\n}}\n")
 
     def lose(self, percent: int) -> None:
         """Every namespace loses so many of the UDP datagrams that come in."""
