@@ -106,6 +106,8 @@ pub const LOAD_INTERVAL: Duration = Duration::from_secs(1);
 pub const LOAD_CPU_STEP: u32 = 50;
 /// Megabits per second that load is rounded to.
 pub const LOAD_EGRESS_STEP: u32 = 5;
+/// One chitchat message after decompression, bytes: chitchat makes none that UDP would not carry.
+pub const FACT_MESSAGE_BYTES_MAX: usize = 65_507;
 /// Datagrams between the UDP socket and chitchat, each way; more are dropped and counted: gossip repeats itself.
 pub const FACT_DATAGRAMS_QUEUED: usize = 64;
 
@@ -137,6 +139,11 @@ pub const SAVE_DELAY: Duration = Duration::from_millis(300);
 pub const SAVE_INTERVAL: Duration = Duration::from_secs(5);
 /// Longest time that leaving takes; then the node is gone without it.
 pub const LEAVE_TIME: Duration = Duration::from_millis(500);
+/// Datagrams that are read before timers run: after a stall the answers to probes are among them. As many as a socket
+/// buffer of ordinary size holds; the rest waits for the next turn.
+pub const DATAGRAMS_BEFORE_TIMERS: usize = 256;
+/// Rest after an error of the UDP socket, so that a broken one does not spin.
+pub const SOCKET_ERROR_PAUSE: Duration = Duration::from_millis(10);
 /// Requests to the cluster's task that wait; each is answered within one turn of its loop.
 pub const COMMANDS_QUEUED: usize = 64;
 /// Link events that wait for the cluster's task; the link shell waits for room.

@@ -1,6 +1,7 @@
 //! What this crate counts: gossip and members first, then links. Labels are enums, never ids.
 
 use crate::member::MemberState;
+use crate::membership::MembershipCounts;
 use crate::view::View;
 use std::time::Duration;
 
@@ -44,6 +45,15 @@ pub(crate) fn facts_unreadable(count: u64) {
 /// What membership told, by kind.
 pub(crate) fn life_change(change: &'static str) {
     metrics::counter!("starling_cluster_life_changes_total", "change" => change).increment(1);
+}
+
+/// What membership counts of itself. `guarded` rises under loss and is harmless; `rejoins` should not rise.
+pub(crate) fn membership(counts: MembershipCounts) {
+    metrics::counter!("starling_cluster_suspicions_guarded_total").absolute(counts.guarded);
+    metrics::counter!("starling_cluster_rejoins_total").absolute(counts.rejoins);
+    metrics::counter!("starling_cluster_lonely_announcements_total").absolute(counts.lonely_announcements);
+    metrics::counter!("starling_cluster_membership_sends_dropped_total").absolute(counts.sends_dropped);
+    metrics::counter!("starling_cluster_membership_faults_total").absolute(counts.faults);
 }
 
 /// Members that were declared dead because their host refused a link.

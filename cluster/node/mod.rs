@@ -6,6 +6,7 @@
 mod error;
 mod join;
 mod ports;
+mod report;
 mod run;
 mod saved;
 

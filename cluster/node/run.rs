@@ -2,14 +2,15 @@
 #![expect(clippy::disallowed_methods, reason = "the shell tells its cores the time")]
 
 use super::error::JoinError;
+use super::report::tell_operator;
 use super::saved;
 use crate::facts::{Datagram, FactsPort, LoadPace, NodeFacts, Told, quantised};
 use crate::identity::SavedMembers;
 use crate::key::ClusterKeys;
-use crate::limits::{DATAGRAM_BYTES_MAX, SAVE_DELAY, SAVE_INTERVAL};
+use crate::limits::{DATAGRAM_BYTES_MAX, DATAGRAMS_BEFORE_TIMERS, SAVE_DELAY, SAVE_INTERVAL, SOCKET_ERROR_PAUSE};
 use crate::link::{LinkEvent, Links};
 use crate::member::{MemberFacts, MemberId};
-use crate::membership::{Membership, MembershipChange, Output};
+use crate::membership::{Membership, Output};
 use crate::metrics;
 use crate::roster::{Effect, Input, Roster};
 use crate::seal::{Kind, Opener, Sealer};
@@ -17,15 +18,9 @@ use crate::view::View;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot, watch};
-
-/// Datagrams that are read before timers run: after a stall the answers to probes are among them. As many as a socket
-/// buffer of ordinary size holds; the rest waits for the next turn.
-const DATAGRAMS_BEFORE_TIMERS: usize = 256;
-/// Rest after an error of the socket, so that a broken one does not spin.
-const SOCKET_ERROR_PAUSE: Duration = Duration::from_millis(10);
 
 /// What the rest of the node asks of this task.
 #[derive(Debug)]
@@ -191,6 +186,7 @@ impl Core {
     fn tick(&mut self) {
         let now = Instant::now();
         self.membership.tick(now);
+        metrics::membership(self.membership.counts());
         if let Some(load) = self.load.due(now) {
             let facts = MemberFacts { load, ..self.told_facts.clone() };
             self.tell(facts);
@@ -359,46 +355,4 @@ fn kind_label(kind: Kind) -> &'static str {
         Kind::Foca => "foca",
         Kind::Chitchat => "chitchat",
     }
-}
-
-fn tell_operator(change: &MembershipChange) {
-    let label = match change {
-        MembershipChange::Up { id, address } => {
-            tracing::info!(member = %id, %address, "member is up");
-            "up"
-        }
-        MembershipChange::Restarted { old, new, address } => {
-            tracing::info!(member = %new, %old, %address, "member restarted");
-            "restarted"
-        }
-        MembershipChange::Renewed { id } => {
-            tracing::info!(member = %id, "member is back from a false death");
-            "renewed"
-        }
-        MembershipChange::Suspected { id } => {
-            tracing::debug!(member = %id, "member is suspected");
-            "suspected"
-        }
-        MembershipChange::Refuted { id } => {
-            tracing::debug!(member = %id, "member is suspected no more");
-            "refuted"
-        }
-        MembershipChange::Down { id } => {
-            tracing::warn!(member = %id, "member is dead");
-            "down"
-        }
-        MembershipChange::Left { id } => {
-            tracing::info!(member = %id, "member has left");
-            "left"
-        }
-        MembershipChange::CutOff => {
-            tracing::warn!("this node is cut off from all others");
-            "cut_off"
-        }
-        MembershipChange::Rejoined => {
-            tracing::info!("this node is back in its cluster");
-            "rejoined"
-        }
-    };
-    metrics::life_change(label);
 }
