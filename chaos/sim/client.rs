@@ -183,6 +183,17 @@ impl World {
         }
     }
 
+    /// The entry node could not put it on a link, or the link broke under it: the entry knows, and so does the client.
+    pub(crate) fn not_attached(&mut self, input: &Input) {
+        let Input::Attach { request, .. } = input else { return };
+        let client = client_of(*request);
+        let Stage::Attaching { request: asked, member, .. } = self.clients[client].stage.clone() else { return };
+        if asked == *request {
+            self.clients[client].failed_host = Some(member);
+            self.clients[client].stage = Stage::Away { until: self.now + REST_MS };
+        }
+    }
+
     fn client_enters(&mut self, client: usize, host: usize, epoch: Epoch) {
         let now = self.now;
         let member = self.nodes[host].member();

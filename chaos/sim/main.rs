@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         }
     };
     let mut failures = 0;
+    let mut totals = [0; 5];
     let (mut converged, mut outages) = (Vec::new(), Vec::new());
     for seed in first..first + count {
         match run(seed, &Plan::of_seed(seed)) {
@@ -26,6 +27,11 @@ fn main() -> ExitCode {
             Ok(report) => {
                 converged.push(report.converged_ms);
                 outages.extend(report.outages_ms);
+                totals[0] += report.placed;
+                totals[1] += report.replaced;
+                totals[2] += report.conflicts;
+                totals[3] += report.too_low;
+                totals[4] += report.messages;
             }
             Err(violation) => {
                 failures += 1;
@@ -33,6 +39,8 @@ fn main() -> ExitCode {
             }
         }
     }
+    let [placed, replaced, conflicts, too_low, messages] = totals;
+    println!("{placed} placed, {replaced} placed again, {conflicts} conflicts, {too_low} too low, {messages} messages");
     println!("{count} seeds, {failures} failed; converged {}; outages {}", spread(converged), spread(outages));
     if failures > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

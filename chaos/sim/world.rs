@@ -229,6 +229,7 @@ impl World {
     /// What is sent over a link that does not pass now is held until it does, or until the link breaks.
     fn deliver(&mut self, from: usize, to: usize, boot: u64, generation: u64, input: Input) {
         if self.network.generation(from, to) != generation {
+            self.not_attached(&input);
             return;
         }
         let held = |input| Event::Deliver { from, to, boot, generation, input };
@@ -249,6 +250,7 @@ impl World {
         }
         let seen = self.nodes[from].peers[to].boot;
         if !self.network.is_linked(from, to, self.now) || seen != Some(boot) || !self.nodes[to].up {
+            self.not_attached(&input);
             return;
         }
         let generation = self.network.generation(from, to);
@@ -301,11 +303,14 @@ impl World {
             Effect::StartRoom { room, epoch } => {
                 self.judge_serving(node, &room, &epoch, true);
                 let now = self.now;
-                let actor = self.nodes[node].rooms.entry(room.clone());
-                actor.or_insert_with(|| RoomActor { people: BTreeSet::new(), empty_since: now }).empty_since = now;
-                let input = match self.random.random_ratio(1, 100) {
-                    true => Input::RoomRefused { room, epoch },
-                    false => Input::RoomStarted { room, epoch },
+                // An actor that still runs is kept, and does not refuse.
+                let refuses = !self.nodes[node].rooms.contains_key(&room) && self.random.random_ratio(1, 100);
+                let input = if refuses {
+                    Input::RoomRefused { room, epoch }
+                } else {
+                    let actor = RoomActor { people: BTreeSet::new(), empty_since: now };
+                    self.nodes[node].rooms.entry(room.clone()).or_insert(actor).empty_since = now;
+                    Input::RoomStarted { room, epoch }
                 };
                 let at = self.now + self.random.random_range(0..15);
                 self.schedule(at, Event::Own { node, boot, input });

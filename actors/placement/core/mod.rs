@@ -97,7 +97,7 @@ impl PlacementCore {
         let Self { me, cluster, floors, entry, owner, host, to_self, .. } = self;
         let mut turn = Turn { now, me, cluster, floors, effects, to_self };
         if changed {
-            host.register(&mut turn);
+            host.cluster_changed(&mut turn);
             owner.cluster_changed(&mut turn);
             entry.cluster_changed(&mut turn);
         }

@@ -4,7 +4,7 @@ mod register;
 
 use super::effect::{AttachRefusal, Effect, PlacementEvent, Refused, Table};
 use super::epoch::Epoch;
-use super::limits::{ATTACHES_MAX, FLOORS_MAX, REGISTER_INTERVAL};
+use super::limits::{ATTACHES_MAX, FLOORS_MAX, REGISTER_HURRIED_INTERVAL, REGISTER_HURRY, REGISTER_INTERVAL};
 use super::message::{Message, Registration};
 use super::recent::Recent;
 use super::redirects::Redirects;
@@ -24,6 +24,8 @@ pub(super) struct Host {
     served: Recent<Epoch>,
     rooms_max: usize,
     register_at: Option<Instant>,
+    /// The cluster changed lately: registers more often until then.
+    hurries_until: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -47,7 +49,7 @@ enum Phase {
 impl Host {
     pub(super) fn new(rooms_max: usize) -> Self {
         let (redirects, served) = (Redirects::default(), Recent::new(FLOORS_MAX));
-        Self { rooms: BTreeMap::new(), redirects, served, rooms_max, register_at: None }
+        Self { rooms: BTreeMap::new(), redirects, served, rooms_max, register_at: None, hurries_until: None }
     }
 
     pub(super) fn snapshot(&self) -> Vec<HostedRoom> {
@@ -216,9 +218,16 @@ impl Host {
         }
     }
 
+    /// Rule 3: who owns what changed, and others will see it later than this node.
+    pub(super) fn cluster_changed(&mut self, turn: &mut Turn<'_>) {
+        self.hurries_until = Some(turn.now + REGISTER_HURRY);
+        self.register(turn);
+    }
+
     /// Rule 3: tells the owners of all rooms, and who comes after them.
-    pub(super) fn register(&mut self, turn: &mut Turn<'_>) {
-        self.register_at = Some(turn.now + REGISTER_INTERVAL);
+    fn register(&mut self, turn: &mut Turn<'_>) {
+        let hurries = self.hurries_until.is_some_and(|until| turn.now < until);
+        self.register_at = Some(turn.now + if hurries { REGISTER_HURRIED_INTERVAL } else { REGISTER_INTERVAL });
         let mut batches = register::Batches::default();
         for (room, hosted) in &self.rooms {
             self.served.raise(room, &hosted.epoch);

@@ -150,7 +150,7 @@ fn ask(turn: &mut Turn<'_>, room: &str, assigning: &mut Assigning) {
 
 fn give_up(turn: &mut Turn<'_>, room: String, assigning: Assigning, why: String) {
     let silent = !assigning.tried.is_empty() && !assigning.was_refused;
-    let error = if silent { LocateError::Unavailable { why } } else { LocateError::NoCapacity { why: why.clone() } };
+    let error = if silent { LocateError::Unavailable { why } } else { LocateError::NoCapacity { why } };
     if let LocateError::NoCapacity { why } = &error {
         turn.event(PlacementEvent::NoCapacity { room, why: why.clone() });
     }
