@@ -122,7 +122,10 @@ async fn carry_out(room: &ActorRef<RoomMessage>, call: RoomCall) -> RoomAnswer {
             };
             tell(room, RoomCommand::SendData { packet: Box::new(packet), channel })
         }
-        RoomCall::Delete => tell(room, RoomCommand::Close { reason: lk::DisconnectReason::RoomDeleted }),
+        RoomCall::Delete => {
+            let (reason, action) = (lk::DisconnectReason::RoomDeleted, lk::leave_request::Action::Disconnect);
+            tell(room, RoomCommand::Close { reason, action })
+        }
     }
 }
 

@@ -260,7 +260,7 @@ impl RunningRoom {
                 let _ = reply.send(sid.is_some());
             }
             RoomCommand::SendData { packet, channel } => self.state.send_data(&packet, channel, now),
-            RoomCommand::Close { reason } => self.state.close(reason),
+            RoomCommand::Close { reason, action } => self.state.close(reason, action),
         }
     }
 

@@ -64,8 +64,8 @@ pub(crate) enum RoomCommand {
     UpdateSubscriptions { identity: String, request: lk::UpdateSubscription, reply: RpcReplyPort<bool> },
     /// Sends data as the server.
     SendData { packet: Box<lk::DataPacket>, channel: Channel },
-    /// Ends the room.
-    Close { reason: lk::DisconnectReason },
+    /// Ends the room; its clients hear why and what to do.
+    Close { reason: lk::DisconnectReason, action: lk::leave_request::Action },
 }
 
 /// What a participant tells or asks its room.

@@ -116,10 +116,8 @@ impl RoomState {
         self.remove(sid, reason, now);
     }
 
-    /// Ends the room. Whoever is in a room that goes on at another node joins there; there they are strangers, so a
-    /// resume would only cost them one more try.
-    pub(crate) fn close(&mut self, reason: DisconnectReason) {
-        let action = if reason == DisconnectReason::Migration { Action::Reconnect } else { Action::Disconnect };
+    /// Ends the room.
+    pub(crate) fn close(&mut self, reason: DisconnectReason, action: Action) {
         let sids: Vec<String> = self.members.keys().cloned().collect();
         for sid in sids {
             self.to(&sid, ToParticipant::Leave { reason, action });

@@ -16,6 +16,7 @@ use starling_media::command::{MediaCommand, Quality};
 use starling_media::id::{PeerId, RoomKey, TrackKey};
 use starling_protocol::livekit as lk;
 use starling_protocol::livekit::DisconnectReason;
+use starling_protocol::livekit::leave_request::Action;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -225,7 +226,7 @@ impl RoomState {
     /// Does what is due.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if self.closes_at.is_some_and(|at| at <= now) {
-            self.close(DisconnectReason::RoomClosed);
+            self.close(DisconnectReason::RoomClosed, Action::Disconnect);
             return;
         }
         if self.room_update_at.is_some_and(|at| at <= now) {

@@ -9,6 +9,7 @@ use crate::supervisor::state::{RoomSlot, SupervisorState};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent};
 use starling_media::id::RoomKey;
 use starling_protocol::livekit::DisconnectReason;
+use starling_protocol::livekit::leave_request::Action;
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -69,11 +70,7 @@ impl Actor for SupervisorActor {
                 let _ = reply.send(rooms.collect());
             }
             SupervisorMessage::Shutdown { reply } => {
-                supervisor.state.is_closing = true;
-                for slot in supervisor.state.rooms.values() {
-                    let close = RoomCommand::Close { reason: DisconnectReason::ServerShutdown };
-                    let _ = slot.actor.cast(RoomMessage::Api(Box::new(close)));
-                }
+                supervisor.shut_down();
                 let _ = reply.send(());
             }
         }
@@ -135,10 +132,23 @@ impl Supervisor {
         true
     }
 
-    /// Forgets the room at once, so that its end is not taken for the end of a room that comes back here.
+    /// Ends every room. Where another node takes rooms, its people join there.
+    fn shut_down(&mut self) {
+        self.state.is_closing = true;
+        let view = Arc::clone(&self.shared.cluster.view().borrow());
+        let goes_on = view.living().any(|member| member.id != self.shared.me && member.takes_rooms());
+        let action = if goes_on { Action::Reconnect } else { Action::Disconnect };
+        for slot in self.state.rooms.values() {
+            let close = RoomCommand::Close { reason: DisconnectReason::ServerShutdown, action };
+            let _ = slot.actor.cast(RoomMessage::Api(Box::new(close)));
+        }
+    }
+
+    /// Sends the room's people to where it goes on. There they are strangers, so that a resume would only cost them one
+    /// more try. It is forgotten at once, so that its end is not taken for the end of a room that comes back here.
     fn retire(&mut self, name: &str) {
         if let Some(slot) = self.state.rooms.remove(name) {
-            let close = RoomCommand::Close { reason: DisconnectReason::Migration };
+            let close = RoomCommand::Close { reason: DisconnectReason::Migration, action: Action::Reconnect };
             let _ = slot.actor.cast(RoomMessage::Api(Box::new(close)));
         }
     }

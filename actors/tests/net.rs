@@ -11,7 +11,7 @@ use starling_cluster::peers::{CallError, CastError, Hear, Inbound, Peers, Reply,
 use starling_media::command::{MediaCommand, MediaEvent};
 use starling_media::worker::MediaPlane;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -35,7 +35,7 @@ struct FakePeers {
 impl FakePeers {
     fn way(&self, to: &MemberId, is_cast: bool) -> Result<Option<Arc<dyn Hear>>, CastError> {
         let way = (self.me.clone(), to.clone());
-        let mut links = self.links.lock().unwrap();
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         if links.cut.contains(&way) {
             return Err(CastError::NoLink(to.clone()));
         }
@@ -175,6 +175,29 @@ impl Cluster {
                 changed.generation += 1;
                 let member = changed.members.get_mut(&self.nodes[node].id.node_id).unwrap();
                 (member.state, member.link) = (MemberState::Dead, LinkState::Down);
+                *view = Arc::new(changed);
+            });
+        }
+    }
+
+    /// Every node sees and reaches those of its own part only; one part with all of them heals.
+    pub(super) fn part(&self, parts: &[&[usize]]) {
+        let part_of = |node: usize| parts.iter().position(|part| part.contains(&node));
+        for one in 0..self.nodes.len() {
+            for other in 0..one {
+                if part_of(one) == part_of(other) { self.mend(one, other) } else { self.cut(one, other) }
+            }
+        }
+        for (one, node) in self.nodes.iter().enumerate() {
+            node.peers.view.send_modify(|view| {
+                let mut changed = View::clone(view);
+                changed.generation += 1;
+                for (other, far) in self.nodes.iter().enumerate().filter(|(other, _)| *other != one) {
+                    let member = changed.members.get_mut(&far.id.node_id).unwrap();
+                    let near = part_of(one) == part_of(other);
+                    member.state = if near { MemberState::Serving } else { MemberState::Dead };
+                    member.link = if near { LinkState::Up } else { LinkState::Down };
+                }
                 *view = Arc::new(changed);
             });
         }
