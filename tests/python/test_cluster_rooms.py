@@ -12,6 +12,8 @@ from cluster import cluster_of, rooms, until
 from node import token
 from person import Person
 from signal_client import Session
+from test_rooms import Resumed
+from websockets.exceptions import InvalidStatus
 
 RACES = 200
 JOINS = 50
@@ -112,8 +114,6 @@ def test_limits_hold_whatever_the_entry(three):
     room = f"full-{time.monotonic_ns()}"
     config = {"roomConfig": {"maxParticipants": 2}}
     with Session(three.nodes["one"], token(room, "ada", **config)), Session(three.nodes["two"], token(room, "bob")):
-        from websockets.exceptions import InvalidStatus
-
         for node in three.nodes.values():
             with pytest.raises(InvalidStatus) as refused:
                 Session(node, token(room, "eve"))
@@ -127,6 +127,29 @@ def test_a_second_session_of_an_identity_at_another_node_takes_over(three):
         assert new.answers()
         told = until("the entry is told", lambda: rooms(three.nodes["three"]).get(room))
         assert [each["entry"] for each in told["participants"]] == ["two"]
+
+
+def test_a_session_goes_on_through_another_node(three):
+    room, holder = hosted(three, "three")
+    with holder:
+        first = Session(three.nodes["one"], token(room, "ada"))
+        sid = first.join.participant.sid
+        first.socket.socket.close()  # no goodbye, as when the entry dies
+        with Resumed(three.nodes["two"], token(room, "ada"), sid) as second:
+            assert second.first.WhichOneof("message") == "reconnect", second.first
+            assert second.answers()
+            people = {each["identity"]: each for each in rooms(three.nodes["one"])[room]["participants"]}
+            assert (people["ada"]["sid"], people["ada"]["entry"]) == (sid, "two")
+
+
+def test_a_room_that_nobody_can_take_is_refused_with_the_reason():
+    with cluster_of("records", "composes", args=("--roles", "record,transcode")) as cluster:
+        for node in cluster.nodes.values():
+            with pytest.raises(InvalidStatus) as refused:
+                Session(node, token("nowhere", "ada"))
+            answer = refused.value.response
+            assert answer.status_code == 503, answer
+            assert b"role" in answer.body and answer.headers["retry-after"] == "1", answer.body
 
 
 def test_rooms_are_shared_by_capacity_and_a_burst_does_not_herd(say):
