@@ -246,6 +246,7 @@ impl<'de> Deserialize<'de> for WantedCapacity {
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum TextOrParts {
+            Cores(f64),
             Text(String),
             Parts(Parts),
         }
@@ -255,6 +256,7 @@ impl<'de> Deserialize<'de> for WantedCapacity {
         };
         let rule = "capacity must be a text such as \"4000m,1000Mbps\" or a map of cpu and egress";
         match TextOrParts::deserialize(deserializer).map_err(|_| D::Error::custom(rule))? {
+            TextOrParts::Cores(cores) => cores.to_string().parse().map_err(D::Error::custom),
             TextOrParts::Text(text) => text.parse().map_err(D::Error::custom),
             TextOrParts::Parts(parts) => Ok(Self {
                 cpu_millicores: parts.cpu.map(|part| cpu(&text(part))).transpose().map_err(D::Error::custom)?,
