@@ -59,10 +59,11 @@ fn our_crates_depend_along_the_arrows_only() {
 
 #[test]
 fn third_party_fences_hold() {
-    let fences: [(&str, &[&str]); 5] = [
+    let fences: [(&str, &[&str]); 6] = [
         ("rtc-", &["media/Cargo.toml"]),
         ("axum", &["Cargo.toml"]),
-        ("ractor", &["actors/Cargo.toml", "Cargo.toml"]),
+        ("ractor", &["actors/Cargo.toml", "cluster/Cargo.toml", "Cargo.toml"]),
+        ("ractor_cluster", &["cluster/Cargo.toml"]),
         ("foca", &["cluster/Cargo.toml"]),
         ("chitchat", &["cluster/Cargo.toml"]),
     ];
@@ -85,6 +86,7 @@ fn cores_touch_no_socket_clock_file_or_task() {
         ["media/packet", "media/ingress", "media/forward", "media/egress", "media/bwe", "media/sdp"]
             .iter()
             .chain(&["media/transport", "media/worker/core", "protocol"])
+            .chain(&["cluster/membership", "cluster/roster", "cluster/seal", "actors/placement/core"])
             .flat_map(|folder| rust_files(folder))
             .chain(rust_files("actors").into_iter().filter(|file| file.ends_with("state.rs")))
             .collect();
