@@ -6,12 +6,17 @@ FUZZ_SECONDS ?= 30
 
 UI_SOURCES := $(shell find admin-ui -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 
-.PHONY: run test bench fmt lint ui fuzz
+.PHONY: run cluster test bench fmt lint ui fuzz
 
 ## serves a development node with its meeting page: make run ARGS="--port 8880"
 run: ui
 	$(CARGO) build --release --bin starling
 	exec target/release/starling --dev $(ARGS)
+
+## three nodes on loopback that find each other by gossip; Ctrl-C ends all: make cluster ARGS="--nodes 5"
+cluster: ui
+	$(CARGO) build --release --bin starling
+	exec tests/cluster/three $(ARGS)
 
 ## every test: cargo, vitest, Python and browser stories; one line of totals at the end
 test:

@@ -197,6 +197,13 @@ impl Rooms {
         }
     }
 
+    /// Rooms that this node hosts and participants in them.
+    #[must_use]
+    pub fn counts(&self) -> (u32, u32) {
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        (count(self.shared.rooms.len()), count(self.shared.participants.len()))
+    }
+
     /// What is going on on this node.
     pub async fn snapshot(&self) -> RoomsSnapshot {
         let rooms = ask(&self.supervisor, |reply| SupervisorMessage::Rooms { reply }).await.unwrap_or_default();

@@ -121,6 +121,11 @@ pub enum MediaCommand {
     },
     /// Carries out several commands with no datagram between them.
     Batch(Vec<MediaCommand>),
+    /// Answers with the bytes that this worker has sent: cheap enough for every second, as [`Self::Inspect`] is not.
+    CountSent {
+        /// Receives the bytes.
+        reply: oneshot::Sender<u64>,
+    },
     /// Answers with counters of this worker.
     Inspect {
         /// Receives the snapshot.

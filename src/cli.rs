@@ -26,6 +26,10 @@ pub(crate) enum Command {
     },
     /// Prints a new API key and secret.
     GenerateKeys,
+    /// Prints a new cluster key: the same file on every node.
+    ClusterKey,
+    /// Prints members and rooms of a running cluster.
+    Status(Status),
     /// Prints the ports that the node would use.
     Ports(Box<Serve>),
     /// Works with configuration files.
@@ -82,6 +86,33 @@ pub(crate) struct Serve {
     /// UDP port of all media, or a range such as 7882-7892.
     #[arg(long, value_name = "PORT")]
     pub(crate) udp_port: Option<String>,
+    /// Node of a cluster to join; may be repeated, a DNS name may have several addresses.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) seed: Vec<String>,
+    /// File of the cluster key (or STARLING_CLUSTER_KEY), made by `starling cluster-key`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cluster_key_file: Option<String>,
+    /// Name of the cluster.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster_name: Option<String>,
+    /// UDP and TCP port of the cluster.
+    #[arg(long, value_name = "PORT")]
+    pub(crate) cluster_port: Option<u16>,
+    /// Name of this node; otherwise the one kept in --data-dir, or a random one.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node_id: Option<String>,
+    /// Folder that keeps this node's name, its lives and the last known members.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data_dir: Option<String>,
+    /// Address under which other nodes reach this one.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(crate) advertise: Option<String>,
+    /// What this node does: room, record, transcode, separated by commas.
+    #[arg(long, value_name = "ROLES")]
+    pub(crate) roles: Option<String>,
+    /// What this node can carry, such as 4000m,1000Mbps; detected otherwise.
+    #[arg(long, value_name = "CAPACITY")]
+    pub(crate) capacity: Option<String>,
     /// Any setting by its dotted path, such as --set rtc.tcp_port=7881; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
@@ -112,12 +143,40 @@ impl Serve {
         add("rtc.port_range_end", self.udp_port.as_ref().map(|_| "0".to_owned()));
         add("bind_addresses", (!self.bind.is_empty()).then(|| serde_json::json!(self.bind).to_string()));
         add("development", self.dev.then(|| "true".to_owned()));
+        add("cluster.seeds", (!self.seed.is_empty()).then(|| serde_json::json!(self.seed).to_string()));
+        add("cluster.key_file", self.cluster_key_file.as_ref().map(quoted));
+        add("cluster.name", self.cluster_name.as_ref().map(quoted));
+        add("cluster.port", self.cluster_port.map(|port| port.to_string()));
+        add("cluster.advertise", self.advertise.as_ref().map(quoted));
+        add("node_id", self.node_id.as_ref().map(quoted));
+        add("data_dir", self.data_dir.as_ref().map(quoted));
+        add("roles", self.roles.as_ref().map(quoted));
+        add("capacity", self.capacity.as_ref().map(quoted));
         for text in &self.set {
             let (path, value) = text.split_once('=').ok_or_else(|| format!("--set {text} is not KEY=VALUE"))?;
             add(path.trim(), Some(value.to_owned()));
         }
         Ok(settings)
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// HTTP address of any node.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7880", env = "STARLING_URL")]
+    pub(crate) url: String,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// API key (or LIVEKIT_API_KEY).
+    #[arg(long, env = "LIVEKIT_API_KEY")]
+    pub(crate) api_key: Option<String>,
+    /// API secret (or LIVEKIT_API_SECRET).
+    #[arg(long, env = "LIVEKIT_API_SECRET", hide_env_values = true)]
+    pub(crate) api_secret: Option<String>,
+    /// Signs with devkey/secret, whatever the environment holds.
+    #[arg(long)]
+    pub(crate) dev: bool,
 }
 
 #[derive(Debug, Args)]

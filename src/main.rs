@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program prints")]
 
 mod cli;
+mod status_command;
 mod token_command;
 
 use clap::Parser;
@@ -9,6 +10,7 @@ use cli::{Cli, Command, ConfigCommand, Serve, TokenCommand};
 use rand::Rng;
 use starling::config::{Config, ConfigError, Loaded, Sources, load};
 use starling::{Node, telemetry};
+use starling_cluster::key::{ClusterKey, ClusterKeys};
 use starling_protocol::keys::KeyRing;
 use std::error::Error;
 use std::net::SocketAddr;
@@ -58,6 +60,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
             println!("API Key:  API{}\nAPI Secret:  {}", text(12), text(44));
             Ok(())
         }
+        Command::ClusterKey => cluster_key(),
+        Command::Status(arguments) => status_command::run(&arguments, now_s()),
         Command::Ports(arguments) => {
             print_ports(&configuration(&arguments)?.config);
             Ok(())
@@ -88,7 +92,11 @@ async fn run_node(config: Config, ports_file: Option<&Path>) -> Result<(), Failu
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (development, keys) = (config.development, config.keys.clone());
-    let node = Node::start(config).await?;
+    let node = tokio::select! {
+        node = Node::start(config) => node?,
+        _ = terminate.recv() => return Err("SIGTERM before the node had started".into()),
+        _ = interrupt.recv() => return Err("SIGINT before the node had started".into()),
+    };
     if let Some(path) = ports_file {
         write_ports(path, &node)?;
     }
@@ -152,6 +160,21 @@ fn print_ports(config: &Config) {
     if let Some(port) = config.metrics_port() {
         println!("TCP {port:<12} metrics");
     }
+    let opened = if config.cluster.has_key() { "" } else { " (opened only with a cluster key)" };
+    println!("TCP {:<12} links of the cluster{opened}", config.cluster.port);
+    println!("UDP {:<12} gossip of the cluster{opened}", config.cluster.port);
+}
+
+/// Prints a key. A file that the shell made for it becomes its owner's alone, as nodes demand of key files.
+fn cluster_key() -> Result<(), Failure> {
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::PermissionsExt;
+    let output = std::fs::File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+    if output.metadata()?.is_file() {
+        output.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    }
+    print!("{}", ClusterKeys::only(ClusterKey::generate()?).format());
+    Ok(())
 }
 
 fn write_ports(path: &Path, node: &Node) -> Result<(), Failure> {
@@ -160,6 +183,7 @@ fn write_ports(path: &Path, node: &Node) -> Result<(), Failure> {
         "metrics": node.metrics_addresses(),
         "udp": node.media_addresses(false),
         "tcp": node.media_addresses(true),
+        "cluster": node.cluster_address().into_iter().collect::<Vec<_>>(),
     });
     // Written beside and renamed, so that a reader never sees half of it.
     let partial = path.with_extension("partial");

@@ -1,16 +1,21 @@
-//! One node: media, rooms and HTTP, started in this order and stopped in reverse.
+//! One node: HTTP, media, its part in the cluster and rooms, started in this order and stopped in reverse.
 #![expect(clippy::disallowed_methods, reason = "the shell reads the clock once, for the boot id")]
 
+use crate::capacity::capacity;
+use crate::cluster::{self, AdvertiseError, Ports};
 use crate::config::{Config, ConfigError};
 use crate::http::{HttpState, listen, metrics_router, router};
 use crate::media::{self, MediaConfig};
 use crate::rooms::rooms_config;
-use crate::{VERSION, telemetry};
+use crate::{VERSION, load, telemetry};
 use axum::Router;
-use starling_actors::Rooms;
-use starling_cluster::member::{BootId, Capacity, Load, MemberFacts, MemberId, NodeId, Role};
+use starling_actors::{ClusterDoor, Rooms};
+use starling_cluster::identity::{Identity, IdentityError};
+use starling_cluster::key::KeyError;
+use starling_cluster::member::{Load, MemberFacts};
+use starling_cluster::peers::Peers;
+use starling_cluster::{Cluster, JoinError};
 use starling_media::worker::MediaStartError;
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -38,6 +43,18 @@ pub enum StartError {
     /// No rooms.
     #[error("rooms cannot start")]
     Rooms(#[from] starling_actors::StartError),
+    /// The cluster key cannot be had.
+    #[error(transparent)]
+    ClusterKey(#[from] KeyError),
+    /// This node cannot know who it is.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// Nobody could reach this node.
+    #[error(transparent)]
+    Advertise(#[from] AdvertiseError),
+    /// This node cannot be part of its cluster.
+    #[error(transparent)]
+    Join(#[from] JoinError),
     /// A port is taken or an address is not ours.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -55,25 +72,37 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Node {
     facts: MemberFacts,
-    http_addresses: Vec<SocketAddr>,
-    metrics_addresses: Vec<SocketAddr>,
+    web: Web,
     state: Arc<HttpState>,
+    cluster: Cluster,
     rooms: Rooms,
     sessions_gone: mpsc::Receiver<()>,
-    stop_http: watch::Sender<bool>,
+    load: JoinHandle<()>,
+    /// Keeps the data directory from other processes.
+    _identity: Identity,
+}
+
+/// Everything that listens for HTTP. Dropping it stops it at once.
+#[derive(Debug)]
+struct Web {
+    http_addresses: Vec<SocketAddr>,
+    metrics_addresses: Vec<SocketAddr>,
+    stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
 }
 
 impl Node {
-    /// Starts a node and returns once it listens.
+    /// Starts a node and returns once it takes sessions. From the moment that its ports are open, `/live` answers and
+    /// `/ready` says that it is not.
     ///
     /// # Errors
     /// [`StartError`] naming what failed; whatever had started is stopped.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         config.validate()?;
-        let facts = facts(&config);
-        let keys = Arc::new(config.keys.clone());
-        let rooms_config = rooms_config(&config, keys, &facts)?;
+        let cluster_keys = cluster::keys(&config)?;
+        let identity = identity(&config)?;
+        let mut facts = facts(&config, &identity);
+        let rooms_config = rooms_config(&config, Arc::new(config.keys.clone()), &facts)?;
         let http_listeners = bind(&config, config.port).await?;
         let metrics_listeners = match config.metrics_port() {
             Some(port) => bind(&config, port).await?,
@@ -82,34 +111,31 @@ impl Node {
 
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let media = media::start(&MediaConfig::new(&config, cores)).await?;
-        let rooms = Rooms::start(rooms_config, media.plane.clone(), media.events).await?;
         let metrics = telemetry::metrics_handle();
-        let (state, sessions_gone) = HttpState::new(&config, Arc::new(rooms.clone()), media.plane, metrics);
+        metrics::gauge!("starling_node_info", "version" => VERSION).set(1.0);
+        let (state, sessions_gone) = HttpState::new(&config, media.plane.clone(), metrics);
+        let web = Web::start(&state, http_listeners, metrics_listeners);
 
-        let (stop_http, _) = watch::channel(false);
-        let mut node = Self {
-            facts,
-            http_addresses: Vec::new(),
-            metrics_addresses: Vec::new(),
-            state: Arc::clone(&state),
-            rooms,
-            sessions_gone,
-            stop_http,
-            servers: Vec::new(),
-        };
-        let http = router(Arc::clone(&state));
-        node.http_addresses = http_listeners.into_iter().map(|listener| node.serve(listener, http.clone())).collect();
-        let metrics = metrics_router(state);
-        node.metrics_addresses =
-            metrics_listeners.into_iter().map(|listener| node.serve(listener, metrics.clone())).collect();
-        tracing::info!(node = %node.facts.member, http = ?node.http_addresses, "node started");
-        Ok(node)
+        let ports = Ports::choose(&config).await?;
+        facts.http = cluster::http_url(&web.http_addresses, cluster_keys.is_some().then(|| ports.advertise.ip()));
+        if cluster_keys.is_none() {
+            tracing::info!("no cluster key: this node is alone and opens no cluster port");
+        }
+        let (hear, inbound) = starling_actors::inbox();
+        let cluster =
+            Cluster::start(cluster::cluster_config(&config, cluster_keys, ports, facts.clone()), hear).await?;
+        let door = ClusterDoor { peers: Arc::new(cluster.clone()), inbound };
+        let rooms = Rooms::start(rooms_config, media.plane.clone(), media.events, door).await?;
+        let load = tokio::spawn(load::report(cluster.clone(), rooms.clone(), media.plane, facts.capacity));
+        state.open(Arc::new(rooms.clone()), cluster.view());
+        tracing::info!(node = %facts.member, http = ?web.http_addresses, cluster = ?cluster.address(), "node started");
+        Ok(Self { facts, web, state, cluster, rooms, sessions_gone, load, _identity: identity })
     }
 
     /// Addresses of HTTP and WebSocket with the real ports, in order of the configuration.
     #[must_use]
     pub fn http_addresses(&self) -> &[SocketAddr] {
-        &self.http_addresses
+        &self.web.http_addresses
     }
 
     /// Addresses of media over UDP or ICE-TCP with the real ports, as clients are told, of all workers.
@@ -130,7 +156,7 @@ impl Node {
     /// Addresses of `/metrics`, empty when it has no port of its own.
     #[must_use]
     pub fn metrics_addresses(&self) -> &[SocketAddr] {
-        &self.metrics_addresses
+        &self.web.metrics_addresses
     }
 
     /// Who this node is.
@@ -139,33 +165,58 @@ impl Node {
         &self.facts
     }
 
-    /// Says goodbye to every session and stops, in bounded time.
+    /// The address under which other nodes reach this one, UDP and TCP; `None` without a cluster key.
+    #[must_use]
+    pub fn cluster_address(&self) -> Option<SocketAddr> {
+        self.cluster.address()
+    }
+
+    /// Says goodbye to the cluster's owners, to every session, to the cluster, and stops, in bounded time.
     pub async fn shutdown(mut self) {
         self.state.stop();
+        self.cluster.set_draining(true);
         if timeout(ROOMS_STOP_TIMEOUT, self.rooms.shutdown()).await.is_err() {
             tracing::warn!(limit = ?ROOMS_STOP_TIMEOUT, "rooms did not stop in time");
         }
         if timeout(SESSIONS_STOP_TIMEOUT, self.sessions_gone.recv()).await.is_err() {
             tracing::warn!(limit = ?SESSIONS_STOP_TIMEOUT, "websockets did not close in time");
         }
-        self.stop_http.send_replace(true);
+        self.load.abort();
+        self.cluster.leave().await;
+        self.web.stop().await;
+        tracing::info!(node = %self.facts.member, "node stopped");
+    }
+}
+
+impl Web {
+    fn start(state: &Arc<HttpState>, http: Vec<TcpListener>, metrics: Vec<TcpListener>) -> Self {
+        let (stop, _) = watch::channel(false);
+        let mut web = Self { http_addresses: Vec::new(), metrics_addresses: Vec::new(), stop, servers: Vec::new() };
+        let routes = router(Arc::clone(state));
+        web.http_addresses = http.into_iter().map(|listener| web.serve(listener, routes.clone())).collect();
+        let routes = metrics_router(Arc::clone(state));
+        web.metrics_addresses = metrics.into_iter().map(|listener| web.serve(listener, routes.clone())).collect();
+        web
+    }
+
+    fn serve(&mut self, listener: TcpListener, routes: Router) -> SocketAddr {
+        let address = listener.local_addr().unwrap_or_else(|_| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0));
+        let server = listen::serve(listener, routes, listen::Bounds::default(), self.stop.subscribe());
+        self.servers.push(tokio::spawn(server));
+        address
+    }
+
+    async fn stop(&mut self) {
+        self.stop.send_replace(true);
         for mut server in std::mem::take(&mut self.servers) {
             if timeout(HTTP_STOP_TIMEOUT, &mut server).await.is_err() {
                 server.abort();
             }
         }
-        tracing::info!(node = %self.facts.member, "node stopped");
-    }
-
-    fn serve(&mut self, listener: TcpListener, routes: Router) -> SocketAddr {
-        let address = listener.local_addr().unwrap_or_else(|_| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0));
-        let server = listen::serve(listener, routes, listen::Bounds::default(), self.stop_http.subscribe());
-        self.servers.push(tokio::spawn(server));
-        address
     }
 }
 
-impl Drop for Node {
+impl Drop for Web {
     fn drop(&mut self) {
         for server in &self.servers {
             server.abort();
@@ -173,20 +224,22 @@ impl Drop for Node {
     }
 }
 
-fn facts(config: &Config) -> MemberFacts {
-    let started_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+fn identity(config: &Config) -> Result<Identity, IdentityError> {
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let wanted = (!config.node_id.is_empty()).then_some(config.node_id.as_str());
+    Identity::load(cluster::data_dir(config).as_deref(), wanted, u64::try_from(now_ms).unwrap_or(u64::MAX))
+}
+
+fn facts(config: &Config, identity: &Identity) -> MemberFacts {
     MemberFacts {
-        member: MemberId {
-            node_id: NodeId::random(&mut rand::rng()),
-            boot_id: BootId::after(None, u64::try_from(started_ms).unwrap_or(u64::MAX)),
-        },
+        member: identity.member(),
         region: config.region.clone(),
         version: VERSION.to_owned(),
-        roles: BTreeSet::from([Role::Room]),
-        capacity: Capacity::default(),
+        roles: config.roles.iter().copied().collect(),
+        capacity: capacity(config.capacity),
         load: Load::default(),
         http: String::new(),
-        ready: true,
+        ready: false,
         draining: false,
     }
 }

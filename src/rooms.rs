@@ -2,8 +2,8 @@
 
 use crate::config::{Config, ConfigError};
 use starling_actors::{
-    Join, JoinError, Limits, NodeIdentity, RelocateError, RoomSettings, Rooms, RoomsConfig, SessionError, SessionInput,
-    SessionOutput, TokenSigner,
+    Join, JoinError, Limits, NodeIdentity, RelocateError, RoomSettings, Rooms, RoomsConfig, RoomsSnapshot,
+    SessionError, SessionInput, SessionOutput, TokenSigner,
 };
 use starling_cluster::member::MemberFacts;
 use starling_media::codec::Codec;
@@ -54,8 +54,10 @@ pub trait Door: std::fmt::Debug + Send + Sync {
     fn validate<'a>(&'a self, join: &'a Join) -> Reply<'a, Result<(), JoinError>>;
     /// Joins or resumes.
     fn join(&self, join: Join) -> Reply<'_, Result<Admitted, JoinError>>;
-    /// What is going on, as JSON.
+    /// What is going on on this node, as JSON.
     fn snapshot(&self) -> Reply<'_, serde_json::Value>;
+    /// The rooms of the whole cluster.
+    fn overview(&self) -> Reply<'_, RoomsSnapshot>;
     /// Makes a room's actor panic, where test switches are on.
     fn crash<'a>(&'a self, room: &'a str) -> Reply<'a, ()>;
     /// Moves a room's media to another worker.
@@ -76,6 +78,10 @@ impl Door for Rooms {
 
     fn snapshot(&self) -> Reply<'_, serde_json::Value> {
         Box::pin(async move { serde_json::to_value(Self::snapshot(self).await).unwrap_or_default() })
+    }
+
+    fn overview(&self) -> Reply<'_, RoomsSnapshot> {
+        Box::pin(Self::overview(self))
     }
 
     fn crash<'a>(&'a self, room: &'a str) -> Reply<'a, ()> {

@@ -30,9 +30,11 @@ pub fn start_log(logging: &Logging, level: &str) -> Result<(), LevelError> {
     Ok(())
 }
 
-/// The protocol crates warn of every extension that they do not know, which any client may send as often as it likes.
+/// The protocol crates warn of every extension that they do not know, which any client may send as often as it likes;
+/// ractor_cluster tells twice of every session what our links tell once, with the name of the node; chitchat warns of
+/// its own end.
 fn quiet(level: &str) -> String {
-    format!("rtc_dtls=error,rtc_sctp=error,{level}")
+    format!("rtc_dtls=error,rtc_sctp=error,ractor_cluster=error,chitchat=error,{level}")
 }
 
 /// The handle that renders all metrics; `None` when another recorder was installed first.

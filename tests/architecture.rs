@@ -62,7 +62,7 @@ fn third_party_fences_hold() {
     let fences: [(&str, &[&str]); 6] = [
         ("rtc-", &["media/Cargo.toml"]),
         ("axum", &["Cargo.toml"]),
-        ("ractor", &["cluster/Cargo.toml", "actors/Cargo.toml", "Cargo.toml"]),
+        ("ractor", &["actors/Cargo.toml", "cluster/Cargo.toml", "Cargo.toml"]),
         ("ractor_cluster", &["cluster/Cargo.toml"]),
         ("foca", &["cluster/Cargo.toml"]),
         ("chitchat", &["cluster/Cargo.toml"]),
@@ -86,7 +86,7 @@ fn cores_touch_no_socket_clock_file_or_task() {
         ["media/packet", "media/ingress", "media/forward", "media/egress", "media/bwe", "media/sdp"]
             .iter()
             .chain(&["media/transport", "media/worker/core", "protocol"])
-            .chain(&["cluster/seal", "cluster/membership", "cluster/roster"])
+            .chain(&["cluster/membership", "cluster/roster", "cluster/seal", "actors/placement/core"])
             .flat_map(|folder| rust_files(folder))
             .chain(
                 rust_files("actors")

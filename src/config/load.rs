@@ -106,8 +106,15 @@ pub fn load(sources: &Sources) -> Result<Loaded, LoadError> {
         Some(_) => return Err(LoadError::NotMap),
     };
     let mut unused = key::take_unused(&mut file, &known)?;
+    if CLUSTER_KEYS.iter().any(|name| file.get("cluster").and_then(|section| section.get(name)).is_some()) {
+        forget_cluster_key(&mut merged);
+    }
     overlay(&mut merged, file);
 
+    if sources.flags.iter().any(|(path, _)| CLUSTER_KEYS.iter().any(|name| path.strip_prefix("cluster.") == Some(name)))
+    {
+        forget_cluster_key(&mut merged);
+    }
     for (path, text) in &sources.flags {
         let value = scalar(path, text)?;
         if !set(&mut merged, &known, path, value) {
@@ -169,7 +176,19 @@ fn read_key_file(path: &str) -> Result<KeyRing, LoadError> {
     Ok(KeyRing::parse(&read_file(Path::new(path))?)?)
 }
 
-/// Every setting has a variable: `rtc.tcp_port` is `LIVEKIT_RTC_TCP_PORT`. Three have LiveKit's older names too.
+/// Two settings for one thing, of which the one in the stronger source counts.
+const CLUSTER_KEYS: [&str; 2] = ["key", "key_file"];
+
+fn forget_cluster_key(merged: &mut Mapping) {
+    if let Some(section) = merged.get_mut("cluster").and_then(Value::as_mapping_mut) {
+        for name in CLUSTER_KEYS {
+            section.remove(name);
+        }
+    }
+}
+
+/// Every setting has a variable: `rtc.tcp_port` is `LIVEKIT_RTC_TCP_PORT`. Three have LiveKit's older names too, and
+/// those that LiveKit has no counterpart of are also called `STARLING_CLUSTER_KEY` and so on.
 fn overlay_environment(
     merged: &mut Mapping,
     known: &Mapping,
@@ -181,8 +200,12 @@ fn overlay_environment(
             continue;
         }
         let name = format!("LIVEKIT_{}", path.to_uppercase().replace('.', "_"));
-        let older_name = older.iter().find(|(older_path, _)| *older_path == path).map(|(_, name)| *name);
-        let found = environment.get(&name).or_else(|| older_name.and_then(|name| environment.get(name)));
+        let older_name = older.iter().find(|(older_path, _)| *older_path == path).map(|(_, name)| (*name).to_owned());
+        let ours = path.starts_with("cluster.")
+            || ["node_id", "data_dir", "roles", "capacity", "region"].contains(&path.as_str());
+        let our_name = ours.then(|| name.replacen("LIVEKIT_", "STARLING_", 1));
+        let names = [our_name, Some(name.clone()), older_name];
+        let found = names.iter().flatten().find_map(|name| environment.get(name));
         if let Some(text) = found {
             let value = if default.is_string() { Value::String(text.clone()) } else { scalar(&name, text)? };
             set(merged, known, &path, value);

@@ -1,15 +1,18 @@
 //! Everything that can be configured: flags win over the YAML file, the file wins over the environment.
 
+pub mod cluster;
 pub mod duration;
 mod key;
 mod load;
 mod section;
 
+pub use cluster::{Cluster, WantedCapacity};
 pub use key::KeyError;
 pub use load::{LoadError, Loaded, Sources, load, read_file};
 pub use section::{CodecSpec, CongestionControl, Filter, Logging, PortRange, Prometheus, Room, Rtc, Signal, Video};
 
 use serde::{Deserialize, Serialize};
+use starling_cluster::member::Role;
 use starling_protocol::keys::{KeyRing, KeyRingError};
 use starling_protocol::limits::Limits;
 use std::net::IpAddr;
@@ -42,6 +45,17 @@ pub struct Config {
     pub limit: Limits,
     /// Where this node stands; told to clients.
     pub region: String,
+    /// Name of this node; empty = the one kept in `data_dir`, or a random one.
+    pub node_id: String,
+    /// Where this node keeps its name, its lives and the last known members; empty = nowhere.
+    pub data_dir: String,
+    /// What this node does for the cluster.
+    #[serde(deserialize_with = "cluster::list")]
+    pub roles: Vec<Role>,
+    /// What this node can carry; what is not named is detected.
+    pub capacity: WantedCapacity,
+    /// Other nodes.
+    pub cluster: Cluster,
     /// Video layers.
     pub video: Video,
     /// Signalling.
@@ -72,6 +86,11 @@ impl Default for Config {
             room: Room::default(),
             limit: Limits::default(),
             region: String::new(),
+            node_id: String::new(),
+            data_dir: String::new(),
+            roles: cluster::every_role(),
+            capacity: WantedCapacity::default(),
+            cluster: Cluster::default(),
             video: Video::default(),
             signal: Signal::default(),
             development: false,
@@ -120,6 +139,15 @@ pub enum ConfigError {
         /// What it may be.
         bounds: &'static str,
     },
+    /// Seeds are of no use to a node that cannot prove itself.
+    #[error(
+        "cluster.seeds is set but there is no cluster key: make one with `starling cluster-key > cluster.key` and give \
+         it to every node by --cluster-key-file, cluster.key_file or STARLING_CLUSTER_KEY"
+    )]
+    SeedsWithoutKey,
+    /// One of them would be ignored.
+    #[error("cluster.key and cluster.key_file are both set; give one of them")]
+    TwoClusterKeys,
     /// A client would resume before its first ping is late.
     #[error("signal.ping_timeout is {timeout} s, which must be more than signal.ping_interval of {interval} s")]
     Ping {
@@ -153,6 +181,8 @@ impl Config {
         }
         self.keys.validate()?;
         self.validate_ports()?;
+        cluster::validate_node_id(&self.node_id)?;
+        self.cluster.validate()?;
         let bounds =
             |name, value: &dyn ToString, bounds| ConfigError::Bounds { name, value: value.to_string(), bounds };
         if self.signal.ping_interval == 0 {
@@ -187,7 +217,16 @@ impl Config {
             }
         }
         let metrics = self.metrics_port().unwrap_or(0);
+        // Without a key its port is not opened.
+        let cluster = if self.cluster.has_key() { self.cluster.port } else { 0 };
+        let media = rtc.udp_ports();
+        if cluster != 0 && (media.first..=media.last).contains(&cluster) {
+            return Err(ConfigError::SamePort { first: "rtc.udp_port", second: "cluster.port", port: cluster });
+        }
         let pairs = [
+            ("port", self.port, "cluster.port", cluster),
+            ("rtc.tcp_port", rtc.tcp_port, "cluster.port", cluster),
+            ("prometheus_port", metrics, "cluster.port", cluster),
             ("port", self.port, "rtc.tcp_port", rtc.tcp_port),
             ("port", self.port, "prometheus_port", metrics),
             ("rtc.tcp_port", rtc.tcp_port, "prometheus_port", metrics),
@@ -202,6 +241,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use starling_protocol::keys::Secret;
 
     fn valid() -> Config {
         Config { keys: KeyRing::single("key", "secret"), ..Config::default() }
@@ -237,6 +277,14 @@ mod tests {
                 "bind_addresses is \"here\", which must be an IP address",
             ),
             (broken(&|config| config.rtc.node_ip = "x".into()), "rtc.node_ip is \"x\", which must be an IP address"),
+            (
+                broken(&|config| (config.cluster.port, config.cluster.key) = (7880, Secret::new("k"))),
+                "port and cluster.port are both 7880",
+            ),
+            (
+                broken(&|config| (config.cluster.port, config.cluster.key) = (7882, Secret::new("k"))),
+                "rtc.udp_port and cluster.port are both 7882",
+            ),
         ];
         for (message, expected) in cases {
             assert_eq!(message, expected);

@@ -1,6 +1,6 @@
 //! Who asks, and may they: from headers and query to a [`Join`], or the refusal with LiveKit's status and text.
 
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use starling_actors::{Join, JoinError};
 use starling_protocol::join::{JoinParameters, JoinParseError};
@@ -9,6 +9,9 @@ use starling_protocol::limits::{LimitError, Limits};
 use starling_protocol::token::{self, Claims, TokenError};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+
+/// When a client may try again that a node cannot take just now: as long as a join or a new placement lasts.
+const RETRY_AFTER_SECONDS: &str = "1";
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +40,15 @@ pub(crate) enum Refusal {
     /// The room says no.
     #[error(transparent)]
     Room(#[from] JoinError),
+    /// The token is good, and not for this.
+    #[error("permissions denied: the token lacks the grant {grant}")]
+    Grant {
+        /// The missing grant.
+        grant: &'static str,
+    },
+    /// The node has not joined its cluster yet.
+    #[error("node is starting")]
+    Starting,
     /// The node is going.
     #[error("node is shutting down")]
     ShuttingDown,
@@ -49,13 +61,19 @@ impl Refusal {
             Self::Header | Self::Token(_) | Self::Permission => StatusCode::UNAUTHORIZED,
             Self::NoRoom | Self::NoIdentity | Self::Limit(_) | Self::Parameters(_) => StatusCode::BAD_REQUEST,
             Self::Room(error) => StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-            Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Grant { .. } => StatusCode::FORBIDDEN,
+            Self::Starting | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     /// The answer.
     pub(crate) fn response(&self) -> Response {
-        super::text(self.status(), self.to_string())
+        let status = self.status();
+        let mut response = super::text(status, self.to_string());
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        response
     }
 }
 

@@ -91,12 +91,13 @@ pub(super) async fn impair(State(state): State<Arc<HttpState>>, body: Bytes) -> 
 
 /// `POST /debug/crash?room=R`: the room's actor panics.
 pub(super) async fn crash(State(state): State<Arc<HttpState>>, uri: Uri) -> Response {
-    match access::query(&uri).get("room") {
-        Some(room) => {
-            state.door.crash(room).await;
+    match (access::query(&uri).get("room"), state.opened()) {
+        (Some(room), Ok(opened)) => {
+            opened.door.crash(room).await;
             text(StatusCode::OK, "OK")
         }
-        None => text(StatusCode::BAD_REQUEST, "room is required"),
+        (None, _) => text(StatusCode::BAD_REQUEST, "room is required"),
+        (_, Err(refusal)) => refusal.response(),
     }
 }
 
@@ -113,7 +114,11 @@ pub(super) async fn relocate(State(state): State<Arc<HttpState>>, body: Bytes) -
         Ok(request) => request,
         Err(error) => return text(StatusCode::BAD_REQUEST, format!("body is not JSON with room and worker: {error}")),
     };
-    match state.door.relocate(&request.room, request.worker).await {
+    let opened = match state.opened() {
+        Ok(opened) => opened,
+        Err(refusal) => return refusal.response(),
+    };
+    match opened.door.relocate(&request.room, request.worker).await {
         Ok(done) => {
             let answer = serde_json::json!({ "moved": done.moved.len(), "lost": done.lost.len() });
             json(StatusCode::OK, &answer)

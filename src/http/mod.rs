@@ -1,6 +1,7 @@
 //! The route table, one line per route, and what every handler knows.
 
 mod access;
+mod admin;
 mod assets;
 mod development;
 pub(crate) mod listen;
@@ -15,24 +16,34 @@ mod tests;
 
 use crate::config::Config;
 use crate::rooms::Door;
+use access::Refusal;
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
+use starling_cluster::View;
 use starling_media::worker::MediaPlane;
 use starling_protocol::keys::KeyRing;
 use starling_protocol::limits::Limits;
 use starling_protocol::livekit::SignalResponse;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+
+/// What the node has once it has joined its cluster.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) door: Arc<dyn Door>,
+    pub(crate) view: watch::Receiver<Arc<View>>,
+}
 
 /// What every handler knows.
 #[derive(Debug)]
 pub struct HttpState {
-    pub(crate) door: Arc<dyn Door>,
+    opened: OnceLock<Opened>,
+    stopped: AtomicBool,
     pub(crate) media: MediaPlane,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) limits: Limits,
@@ -41,24 +52,23 @@ pub struct HttpState {
     pub(crate) metrics: Option<PrometheusHandle>,
     pub(crate) metrics_user: String,
     pub(crate) metrics_password: starling_protocol::keys::Secret,
-    pub(crate) ready: AtomicBool,
     pub(crate) rejoins: std::sync::Mutex<rejoins::Rejoins>,
     /// Every WebSocket holds a clone; the node waits at its end until all are gone.
     pub(crate) session_guard: std::sync::Mutex<Option<mpsc::Sender<()>>>,
 }
 
 impl HttpState {
-    /// The state of one node, and the receiver that ends when its last WebSocket has.
+    /// The state of one node that takes no session yet, and the receiver that ends when its last WebSocket has.
     #[must_use]
     pub fn new(
         config: &Config,
-        door: Arc<dyn Door>,
         media: MediaPlane,
         metrics: Option<PrometheusHandle>,
     ) -> (Arc<Self>, mpsc::Receiver<()>) {
         let (guard, all_gone) = mpsc::channel(1);
         let state = Self {
-            door,
+            opened: OnceLock::new(),
+            stopped: AtomicBool::new(false),
             media,
             keys: Arc::new(config.keys.clone()),
             limits: config.limit.clone(),
@@ -67,23 +77,40 @@ impl HttpState {
             metrics,
             metrics_user: config.prometheus.username.clone(),
             metrics_password: config.prometheus.password.clone(),
-            ready: AtomicBool::new(true),
             rejoins: std::sync::Mutex::default(),
             session_guard: std::sync::Mutex::new(Some(guard)),
         };
         (Arc::new(state), all_gone)
     }
 
+    /// Takes sessions from here on; a second call changes nothing.
+    pub fn open(&self, door: Arc<dyn Door>, view: watch::Receiver<Arc<View>>) {
+        if self.opened.set(Opened { door, view }).is_err() {
+            tracing::debug!("opened before");
+        }
+    }
+
     /// Refuses further sessions.
     pub fn stop(&self) {
-        self.ready.store(false, Ordering::Release);
+        self.stopped.store(true, Ordering::Release);
         if let Ok(mut guard) = self.session_guard.lock() {
             *guard = None;
         }
     }
 
     pub(crate) fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire)
+        self.opened().is_ok()
+    }
+
+    /// The rooms and the cluster, while the node takes sessions.
+    ///
+    /// # Errors
+    /// [`Refusal`] before the node has joined and after it began to stop.
+    pub(crate) fn opened(&self) -> Result<&Opened, Refusal> {
+        if self.stopped.load(Ordering::Acquire) {
+            return Err(Refusal::ShuttingDown);
+        }
+        self.opened.get().ok_or(Refusal::Starting)
     }
 
     /// Whether somebody was told lately to join anew; asked once.
@@ -118,6 +145,9 @@ pub fn router(state: Arc<HttpState>) -> Router {
         .route("/live", get(operator::live))
         .route("/ready", get(operator::ready))
         .route("/debug/rooms", get(operator::rooms))
+        .route("/admin/api/v1/cluster", get(admin::cluster))
+        .route("/admin/api/v1/rooms", get(admin::rooms))
+        .route("/admin/api/{*path}", any(admin::unknown))
         .route("/meet", get(assets::meet))
         .route("/meet/", get(assets::meet))
         .route("/admin", get(assets::admin))

@@ -36,7 +36,10 @@ pub(super) async fn live() -> Response {
 
 /// `/ready`: the node takes sessions.
 pub(super) async fn ready(State(state): State<Arc<HttpState>>) -> Response {
-    if state.is_ready() { text(StatusCode::OK, "OK") } else { text(StatusCode::SERVICE_UNAVAILABLE, "shutting down") }
+    match state.opened() {
+        Ok(_) => text(StatusCode::OK, "OK"),
+        Err(refusal) => refusal.response(),
+    }
 }
 
 /// `/metrics`.
@@ -67,7 +70,10 @@ pub(super) async fn rooms(State(state): State<Arc<HttpState>>, uri: Uri, headers
             Err(refusal) => return refusal.response(),
         }
     }
-    let mut answer = state.door.snapshot().await;
+    let mut answer = match state.opened() {
+        Ok(opened) => opened.door.snapshot().await,
+        Err(refusal) => return refusal.response(),
+    };
     let mut workers = Vec::new();
     for worker in 0..state.media.worker_count() {
         workers.push(inspect(&state, worker).await);

@@ -77,13 +77,13 @@ async fn open(
 ) -> Response {
     let Ok(upgrade) = upgrade else { return StatusCode::NOT_FOUND.into_response() };
     let mut person = Person::default();
-    let admitted = match request(entry, &state, remote, &uri, &headers) {
-        Ok(mut join) => {
+    let admitted = match (state.opened(), request(entry, &state, remote, &uri, &headers)) {
+        (Ok(opened), Ok(mut join)) => {
             person = (join.claims.video.room.clone(), join.claims.sub.clone());
             join.rejoins = !join.parameters.reconnect && state.told_to_join_anew(&person);
-            state.door.join(join).await.map_err(Refusal::from)
+            opened.door.join(join).await.map_err(Refusal::from)
         }
-        Err(refusal) => Err(refusal),
+        (Err(refusal), _) | (_, Err(refusal)) => Err(refusal),
     };
     let (admitted, guard) = match (admitted, state.new_session_guard()) {
         (Ok(admitted), Some(guard)) => (admitted, guard),
@@ -137,7 +137,7 @@ async fn checked(
     headers: &HeaderMap,
 ) -> Result<(), Refusal> {
     let join = request(entry, state, remote, uri, headers)?;
-    Ok(state.door.validate(&join).await?)
+    Ok(state.opened()?.door.validate(&join).await?)
 }
 
 fn request(
@@ -147,8 +147,6 @@ fn request(
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<Join, Refusal> {
-    if !state.is_ready() {
-        return Err(Refusal::ShuttingDown);
-    }
+    state.opened()?;
     access::join(entry, uri, headers, remote, &state.keys, &state.limits, now_s())
 }

@@ -1,11 +1,18 @@
 //! The HTTP surface against a door that always opens, over real sockets on loopback.
 
+mod admin;
+
 use super::*;
 use crate::rooms::{Admitted, Reply, RequestSink};
 use futures_util::{SinkExt, StreamExt};
 use prost::Message as _;
 use serde_json::json;
-use starling_actors::{Join, JoinError, RelocateError, SessionError, SessionOutput};
+use starling_actors::{
+    Join, JoinError, ParticipantSnapshot, RelocateError, RoomSnapshot, RoomsSnapshot, SessionError, SessionOutput,
+};
+use starling_cluster::Alone;
+use starling_cluster::member::{BootId, Capacity, Load, MemberFacts, MemberId, NodeId, Role};
+use starling_cluster::peers::Peers;
 use starling_media::id::PeerId;
 use starling_media::worker::Relocation;
 use starling_protocol::keys::Secret;
@@ -71,6 +78,33 @@ impl Door for OpenDoor {
         Box::pin(async { json!({"rooms": []}) })
     }
 
+    fn overview(&self) -> Reply<'_, RoomsSnapshot> {
+        Box::pin(async {
+            let id = |name: &str| NodeId::try_from(name.to_owned()).expect("node id");
+            let ada = ParticipantSnapshot {
+                sid: "PA_1".into(),
+                identity: "ada".into(),
+                name: "Ada".into(),
+                state: "ACTIVE".into(),
+                entry: id("two"),
+                hidden: false,
+                tracks: Vec::new(),
+                subscriptions: Vec::new(),
+                joined_at_ms: 7,
+            };
+            let room = RoomSnapshot {
+                name: "r".into(),
+                sid: "RM_1".into(),
+                host: id("one"),
+                epoch: 3,
+                standby: None,
+                worker: 0,
+                participants: vec![ada],
+            };
+            RoomsSnapshot { rooms: vec![room], missing: vec![id("three")] }
+        })
+    }
+
     fn crash<'a>(&'a self, _: &'a str) -> Reply<'a, ()> {
         Box::pin(async {})
     }
@@ -97,12 +131,36 @@ async fn server(change: impl FnOnce(&mut Config)) -> Server {
     change(&mut config);
     let door = Arc::new(OpenDoor::default());
     let (media, _) = MediaPlane::without_workers(1);
-    let (state, _) = HttpState::new(&config, Arc::clone(&door) as Arc<dyn Door>, media, None);
+    let (state, _) = HttpState::new(&config, media, None);
+    state.open(Arc::clone(&door) as Arc<dyn Door>, alone().view());
+    serve(state, door).await
+}
+
+async fn serve(state: Arc<HttpState>, door: Arc<OpenDoor>) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
     let address = listener.local_addr().expect("address");
     let service = router(Arc::clone(&state)).into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, service).await });
     Server { address, door, state }
+}
+
+/// A cluster of one.
+fn alone() -> Alone {
+    let now_ms = 1_700_000_000_000;
+    Alone::new(MemberFacts {
+        member: MemberId {
+            node_id: NodeId::try_from("one".to_owned()).expect("node id"),
+            boot_id: BootId::after(None, now_ms),
+        },
+        region: "eu".into(),
+        version: "0.1.0".into(),
+        roles: [Role::Room, Role::Record].into(),
+        capacity: Capacity { cpu_millicores: 2_000, egress_mbps: 1_000 },
+        load: Load { rooms: 4, ..Load::default() },
+        http: "http://127.0.0.1:7880".into(),
+        ready: true,
+        draining: false,
+    })
 }
 
 impl Server {

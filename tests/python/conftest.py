@@ -24,6 +24,15 @@ def node_survives(node):
 
 
 @pytest.fixture
+def say(capsys):
+    """Prints a figure for whoever runs the tests, also when they pass."""
+    def told(text: str) -> None:
+        with capsys.disabled():
+            print(f"\n    {text}", flush=True)
+    return told
+
+
+@pytest.fixture
 def room_name() -> str:
     return f"room-{uuid.uuid4().hex[:8]}"
 

@@ -28,28 +28,36 @@ def free_port(kind: socket.SocketKind) -> int:
 class Node:
     """One node process on free loopback ports."""
 
-    def __init__(self, args: tuple[str, ...] = ()) -> None:
+    def __init__(self, args: tuple[str, ...] = (), prefix: tuple[str, ...] = (), wait: bool = True) -> None:
+        """`prefix` runs it through another command, such as `ip netns exec`; without `wait` it may still be starting."""
+        self.asked = False
         self.directory = tempfile.TemporaryDirectory(prefix="starling-e2e-")
-        ports_file = Path(self.directory.name) / "ports.json"
+        self.ports_file = Path(self.directory.name) / "ports.json"
         self.log = Path(self.directory.name) / "node.log"
-        command = [BINARY, "--dev", "--test-switches", "--ports-file", str(ports_file), "--port", "0",
+        port = () if "--port" in args else ("--port", "0")
+        command = [*prefix, BINARY, "--dev", "--test-switches", "--ports-file", str(self.ports_file), *port,
                    "--udp-port", str(free_port(socket.SOCK_DGRAM)),
                    "--set", f"rtc.tcp_port={free_port(socket.SOCK_STREAM)}", *args]
         self.process = subprocess.Popen(command, cwd=self.directory.name, stdin=subprocess.DEVNULL,
                                         stdout=self.log.open("wb"), stderr=subprocess.STDOUT,
                                         env={**os.environ, "RUST_BACKTRACE": "1"})
+        if wait:
+            self.await_ports()
+
+    def await_ports(self) -> None:
+        """Waits until the node takes sessions."""
         end = time.monotonic() + START_S
         while True:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the node ended at start with {self.process.returncode}:\n{self.tail()}")
             try:
-                self.ports = json.loads(ports_file.read_text())
+                self.ports = json.loads(self.ports_file.read_text())
                 break
             except (FileNotFoundError, json.JSONDecodeError):
                 if time.monotonic() > end:
                     self.stop()
                     raise RuntimeError(f"the node wrote no ports file in {START_S} s:\n{self.tail()}") from None
-                time.sleep(0.05)
+                time.sleep(0.01)
         self.address = self.port_address("http")
 
     def port_address(self, name: str) -> str:
@@ -77,10 +85,21 @@ class Node:
     def tail(self, lines: int = 60) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
 
+    def kill(self) -> None:
+        """SIGKILL: no goodbye."""
+        self.process.kill()
+        self.process.wait()
+
+    def ask_to_stop(self) -> None:
+        """One SIGTERM; a second one would end it at once."""
+        if not self.asked:
+            self.asked = True
+            self.process.terminate()
+
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
         if self.alive:
-            self.process.terminate()
+            self.ask_to_stop()
             try:
                 self.process.wait(STOP_S)
             except subprocess.TimeoutExpired:

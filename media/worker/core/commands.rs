@@ -73,6 +73,9 @@ impl WorkerCore {
             }
             MediaCommand::SetHome { room, worker } => self.spread.set_home(room, worker),
             MediaCommand::RelayPeer { peer, worker } => self.departures.settle(peer, worker),
+            MediaCommand::CountSent { reply } => {
+                let _ = reply.send(arena.counters().bytes);
+            }
             MediaCommand::Inspect { reply } => {
                 let _ = reply.send(self.snapshot(arena));
             }

@@ -54,8 +54,8 @@ export class Stage {
   }
 
   /** A Python SDK participant in a process of its own. */
-  async python(identity, grants) {
-    const person = await PythonPerson.start({ url: this.node.ws, token: this.token(identity, grants), single: this.single });
+  async python(identity, { url = this.node.ws, ...grants } = {}) {
+    const person = await PythonPerson.start({ url, token: this.token(identity, grants), single: this.single });
     this.#others.push(person);
     return person;
   }
