@@ -146,6 +146,10 @@ pub fn rooms_config(config: &Config, keys: Arc<KeyRing>, facts: &MemberFacts) ->
     rooms.ping_timeout_s = config.signal.ping_timeout;
     rooms.dynacast_pause_delay = config.video.dynacast_pause_delay;
     rooms.ice_lite = config.rtc.use_ice_lite;
+    rooms.spread_peers = match config.rtc.spread_peers {
+        0 => usize::MAX,
+        peers => limit(peers),
+    };
     rooms.ice_servers = ice_servers(&config.rtc.stun_servers);
     rooms.node = NodeIdentity {
         node_id: facts.member.node_id.to_string(),

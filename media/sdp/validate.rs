@@ -115,8 +115,9 @@ fn media(value: &str) -> Option<Checked<'_>> {
     let mut words = value.split(' ');
     let (media, port, protocol) = (words.next()?, words.next()?.parse::<u16>().ok()?, words.next()?);
     let formats: Vec<&str> = words.collect();
-    let well =
-        !media.is_empty() && protocol.contains('/') && !formats.is_empty() && formats.iter().all(|f| !f.is_empty());
+    // A rejected section answers in the words of its offer (RFC 3264 §6), and `udp` is a protocol (RFC 8866 §5.14).
+    let protocol_is_ours = protocol.contains('/') || (port == 0 && !protocol.is_empty());
+    let well = !media.is_empty() && protocol_is_ours && !formats.is_empty() && formats.iter().all(|f| !f.is_empty());
     let distinct = formats.iter().collect::<BTreeSet<_>>().len() == formats.len();
     (well && distinct).then(|| Checked { media, rejected: port == 0, formats, ..Checked::default() })
 }

@@ -112,6 +112,9 @@ pub struct Rtc {
     pub allow_tcp_fallback: bool,
     /// Media worker threads; 0 = one per core (no LiveKit counterpart).
     pub workers: u16,
+    /// Peers of a room on its first worker before the next ones go to others; 0 = a room keeps to one worker (no LiveKit
+    /// counterpart).
+    pub spread_peers: u32,
 }
 
 impl Default for Rtc {
@@ -131,6 +134,7 @@ impl Default for Rtc {
             congestion_control: CongestionControl::default(),
             allow_tcp_fallback: true,
             workers: 0,
+            spread_peers: 100,
         }
     }
 }
