@@ -118,9 +118,9 @@ class Cluster:
     def seeds(self) -> list[str]:
         return [address(node) for node in self.nodes.values() if node.alive]
 
-    def refused(self, name: str, *args: str, seeds: list[str] | None = None) -> str:
+    def refused(self, name: str, *args: str, seeds: list[str] | None = None, prefix: tuple[str, ...] = ()) -> str:
         """Starts a node that must end with exit code 1, and returns what it said."""
-        node = Node(self.flags(name, self.seeds() if seeds is None else seeds, *args), wait=False)
+        node = Node(self.flags(name, self.seeds() if seeds is None else seeds, *args), prefix, wait=False)
         try:
             assert node.process.wait(20) == 1, node.tail()
             return node.tail()

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from cluster import Cluster, address, admin, cluster_of, get, lister, members, metric, rooms, serving, until
+from netns import need
 from node import BINARY, Node, free_port, sign, token
 from signal_client import Session
 
@@ -95,6 +96,17 @@ def test_what_cannot_join_says_why_and_ends():
         assert "in use" in said.splitlines()[-1], said
         # Nobody noticed anything.
         assert serving(cluster.nodes["one"]) == serving(cluster.nodes["two"]) == {"one", "two"}
+
+
+def test_a_node_whose_clock_is_far_off_is_refused_and_one_a_little_off_is_not():
+    need("faketime", "faketime")
+    with cluster_of("one") as cluster:
+        for offset in ("+90s", "-90s"):
+            said = cluster.refused("wrong", prefix=("faketime", "-f", offset))
+            assert "clock differs" in said.splitlines()[-1], said
+        assert metric(cluster.nodes["one"], "starling_cluster_handshakes_refused_total", reason="clock_off") >= 2
+        cluster.start("right", prefix=("faketime", "-f", "+10s"))
+        cluster.await_all()
 
 
 def test_a_node_is_ready_once_it_has_joined_or_waited():
