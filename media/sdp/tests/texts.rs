@@ -51,7 +51,7 @@ fn session_level_transport_counts_where_sections_say_nothing() {
 
 #[test]
 fn a_section_of_another_protocol_is_rejected_in_its_own_words() {
-    let text = offer(&[part("audio", 0, "sendonly")]) + "m=video 9 UDP 96\r\nc=IN IP4 0.0.0.0\r\n";
+    let text = offer(&[part("audio", 0, "sendonly")]) + "m=video 9 UDP 96\r\nc=IN IP4 0.0.0.0\r\na=mid:9\r\n";
     let (answer, _) = Answerer::new(policy(), true).apply_offer(&local(), &text).unwrap();
     assert!(answer.contains("m=video 0 UDP 0\r\n"), "{answer}");
     assert_eq!(validate_local(&answer), Ok(()));
