@@ -3,6 +3,7 @@
 import json
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -98,14 +99,22 @@ def test_what_cannot_join_says_why_and_ends():
         assert serving(cluster.nodes["one"]) == serving(cluster.nodes["two"]) == {"one", "two"}
 
 
-def test_a_node_whose_clock_is_far_off_is_refused_and_one_a_little_off_is_not():
+def with_clock(offset: str) -> tuple[str, ...]:
+    """What to put before a command so that its clock is off. (The wrapper `faketime` would swallow our signals.)"""
     need("faketime", "faketime")
+    library = next(Path("/usr/lib").glob("**/faketime/libfaketime.so.1"), None)
+    if library is None:
+        pytest.skip("needs libfaketime.so.1 below /usr/lib (Debian package libfaketime)")
+    return ("env", f"LD_PRELOAD={library}", f"FAKETIME={offset}")
+
+
+def test_a_node_whose_clock_is_far_off_is_refused_and_one_a_little_off_is_not():
     with cluster_of("one") as cluster:
         for offset in ("+90s", "-90s"):
-            said = cluster.refused("wrong", prefix=("faketime", "-f", offset))
+            said = cluster.refused("wrong", prefix=with_clock(offset))
             assert "clock differs" in said.splitlines()[-1], said
         assert metric(cluster.nodes["one"], "starling_cluster_handshakes_refused_total", reason="clock_off") >= 2
-        cluster.start("right", prefix=("faketime", "-f", "+10s"))
+        cluster.start("right", prefix=with_clock("+10s"))
         cluster.await_all()
 
 
