@@ -30,6 +30,7 @@ impl World {
             return;
         }
         self.schedule(again, Event::Poll { node: me, boot });
+        self.judge_frozen(me);
         let mut changed = false;
         for peer in 0..self.nodes.len() {
             changed |= self.look(me, peer);
