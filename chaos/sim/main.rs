@@ -21,6 +21,7 @@ fn main() -> ExitCode {
     let mut failures = 0;
     let mut totals = [0; 7];
     let (mut converged, mut outages, mut drained) = (Vec::new(), Vec::new(), Vec::new());
+    let mut out = Vec::new();
     for seed in first..first + count {
         match run(seed, &Plan::of_seed(seed)) {
             Ok(report) if count == 1 => println!("{report:#?}"),
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
                 totals[5] += report.moved;
                 totals[6] += report.aborted;
                 drained.push(report.drained_ms);
+                out.push(report.drain_outage_ms);
             }
             Err(violation) => {
                 failures += 1;
@@ -44,7 +46,7 @@ fn main() -> ExitCode {
     }
     let [placed, replaced, conflicts, too_low, messages, moved, aborted] = totals;
     println!("{placed} placed, {replaced} placed again, {conflicts} conflicts, {too_low} too low, {messages} messages");
-    println!("{moved} moved, {aborted} moves given up; drained {}", spread(drained));
+    println!("{moved} moved, {aborted} moves given up; drained {}, longest outage {}", spread(drained), spread(out));
     println!("{count} seeds, {failures} failed; converged {}; outages {}", spread(converged), spread(outages));
     if failures > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

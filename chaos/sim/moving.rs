@@ -19,6 +19,10 @@ const DRAINED_MS: u64 = 8_000;
 /// Copies and offers of moves that nobody finished are gone after this, milliseconds.
 const FORGOTTEN_MS: u64 = 5_500;
 
+/// A calm drain costs nobody more than this, milliseconds: sent on within 40, two slow ways through the entry node of 200
+/// each, and up to a look of 100 before it.
+const DRAIN_OUTAGE_MS: u64 = 700;
+
 impl World {
     /// An operator moves a room; often something goes wrong just then.
     pub(crate) fn operator_moves(&mut self) {
@@ -154,7 +158,7 @@ impl World {
     pub(crate) fn judge_drain(&mut self) -> Result<(), crate::Violation> {
         self.calm = true;
         let Some(node) = (0..self.nodes.len()).max_by_key(|node| self.hosted(*node)) else { return Ok(()) };
-        let before = self.report.moved;
+        let (before, outages) = (self.report.moved, self.report.outages_ms.len());
         (self.nodes[node].draining, self.nodes[node].told_drained) = (true, false);
         let began = self.now;
         while !self.nodes[node].told_drained || self.apart().is_some() {
@@ -166,6 +170,11 @@ impl World {
         }
         self.report.drained_ms = self.now - began;
         self.report.drained_rooms = self.report.moved - before;
+        self.report.drain_outage_ms = self.report.outages_ms.iter().skip(outages).copied().max().unwrap_or(0);
+        if self.report.drain_outage_ms > DRAIN_OUTAGE_MS {
+            let why = format!("somebody was out for {} ms", self.report.drain_outage_ms);
+            self.break_promise(Broken::NotDrained(why));
+        }
         self.until(self.now + FORGOTTEN_MS)?;
         if self.hosted(node) > 0 {
             self.break_promise(Broken::NotDrained("a room came back".to_owned()));

@@ -64,6 +64,8 @@ pub struct Report {
     pub aborted: u64,
     /// Until the node that drained in the end had no room any more and everybody was elsewhere, milliseconds.
     pub drained_ms: u64,
+    /// The longest that somebody was without a room then, milliseconds.
+    pub drain_outage_ms: u64,
     /// Rooms moved then.
     pub drained_rooms: u64,
 }

@@ -138,7 +138,7 @@ impl Host {
         let is_greater = self.served.get(&room).is_none_or(|served| epoch > *served);
         if offered && is_greater && turn.cluster.is_alive(from) {
             self.lose(turn, room, from.clone(), epoch);
-        } else if self.served.get(&room) != Some(&epoch) {
+        } else if self.served.get(&room).is_none_or(|served| *served < epoch) {
             turn.refuse(from, Refused::Unasked);
         }
     }

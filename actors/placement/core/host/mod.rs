@@ -13,7 +13,7 @@ use super::redirects::Redirects;
 use super::snapshot::HostedRoom;
 use super::turn::Turn;
 use hand::Hand;
-use prepare::Prepared;
+use prepare::{Prepared, Taken};
 use starling_cluster::member::MemberId;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -27,6 +27,8 @@ pub(super) struct Host {
     hands: BTreeMap<String, Hand>,
     /// Copies of rooms that may come.
     prepared: BTreeMap<String, Prepared>,
+    /// Rooms that came lately.
+    taken: BTreeMap<String, Taken>,
     /// Greatest epoch that this host served or gave up, per room. It never goes below (rule 2), not even for a room
     /// that ended in between: what is keyed by (room, epoch) is made once.
     served: Recent<Epoch>,
@@ -57,9 +59,8 @@ enum Phase {
 impl Host {
     pub(super) fn new(rooms_max: usize) -> Self {
         let (redirects, served) = (Redirects::default(), Recent::new(FLOORS_MAX));
-        let (hands, prepared) = (BTreeMap::new(), BTreeMap::new());
-        let rooms = BTreeMap::new();
-        Self { rooms, redirects, hands, prepared, served, rooms_max, register_at: None, hurries_until: None }
+        let (rooms, hands, prepared, taken) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { rooms, redirects, hands, prepared, taken, served, rooms_max, register_at: None, hurries_until: None }
     }
 
     pub(super) fn snapshot(&self) -> Vec<HostedRoom> {
@@ -280,6 +281,7 @@ impl Host {
             }
         }
         batches.finish(turn);
+        self.tell_taken(turn);
     }
 
     fn start(

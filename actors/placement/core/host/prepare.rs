@@ -3,7 +3,7 @@
 use super::Host;
 use crate::placement::core::effect::Effect;
 use crate::placement::core::epoch::Epoch;
-use crate::placement::core::limits::PREPARED_MAX;
+use crate::placement::core::limits::{OFFER_KEPT, PREPARED_MAX};
 use crate::placement::core::message::{Message, PrepareRefusal};
 use crate::placement::core::turn::Turn;
 use starling_cluster::member::MemberId;
@@ -17,6 +17,14 @@ pub(super) struct Prepared {
     is_ready: bool,
     /// Dropped then: the owner gave up long before, or its word is lost.
     ends_at: Instant,
+}
+
+/// A room that came from another host, which may not have heard that it did.
+#[derive(Debug)]
+pub(super) struct Taken {
+    source: MemberId,
+    epoch: Epoch,
+    until: Instant,
 }
 
 impl Host {
@@ -108,7 +116,17 @@ impl Host {
         }
         if let Some(prepared) = self.prepared.remove(&room) {
             turn.effects.push(Effect::ServeRoom { room: room.clone(), epoch: epoch.clone() });
-            turn.send(&prepared.source, Message::Taken { room, epoch });
+            turn.send(&prepared.source, Message::Taken { room: room.clone(), epoch: epoch.clone() });
+            self.taken.insert(room, Taken { source: prepared.source, epoch, until: turn.now + OFFER_KEPT });
+        }
+    }
+
+    /// Tells sources again, with the registrations: the owner that committed may be gone with its word.
+    pub(super) fn tell_taken(&mut self, turn: &mut Turn<'_>) {
+        let (now, rooms) = (turn.now, &self.rooms);
+        self.taken.retain(|room, taken| now < taken.until && rooms.contains_key(room));
+        for (room, Taken { source, epoch, .. }) in &self.taken {
+            turn.send(source, Message::Taken { room: room.clone(), epoch: epoch.clone() });
         }
     }
 

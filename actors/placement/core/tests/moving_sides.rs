@@ -170,6 +170,18 @@ fn rule_11_a_target_serves_its_copy_after_the_commit_and_tells_the_source() {
 }
 
 #[test]
+fn rule_11_a_target_tells_the_source_again_for_a_while_with_its_registrations() {
+    let (mut target, [a, b, _]) = target();
+    target.give(Input::Prepared { room: room(), epoch: epoch(2, &b) });
+    target.hear(&b, Message::Decision { room: room(), winner: a, epoch: epoch(2, &b) });
+    let tells = |effects: &[Effect]| {
+        sent(effects).into_iter().filter(|(_, message)| matches!(message, Message::Taken { .. })).count()
+    };
+    assert!((4..=6).contains(&tells(&target.pass(6_000))));
+    assert_eq!(tells(&target.pass(6_000)), 0);
+}
+
+#[test]
 fn rule_11_people_who_were_sent_on_bring_a_commit_that_was_lost() {
     let (mut target, [_, b, _]) = target();
     target.give(Input::Prepared { room: room(), epoch: epoch(2, &b) });
