@@ -89,7 +89,9 @@ impl World {
     }
 
     fn pause(&mut self, node: usize) {
-        self.nodes[node].paused_until = self.now + self.random.random_range(300..12_000);
+        // What it was to do is due at the end of its first pause: a second one never ends it earlier.
+        let until = self.now + self.random.random_range(300..12_000);
+        self.nodes[node].paused_until = self.nodes[node].paused_until.max(until);
     }
 
     /// A link breaks with everything on it, and comes back.

@@ -115,7 +115,8 @@ impl World {
         self.nodes.iter().enumerate().all(|(me, node)| {
             node.runs(self.now)
                 && node.peers.iter().enumerate().all(|(peer, seen)| {
-                    me == peer
+                    // A node that was paused may not have looked at itself yet.
+                    (me == peer && seen.facts.draining == node.draining)
                         || (seen.boot == Some(self.nodes[peer].boot)
                             && seen.linked
                             && !seen.silent

@@ -6,7 +6,9 @@ use super::claim::tell;
 use super::{Entry, Owner};
 use crate::placement::core::effect::{MoveRefusal, PlacementEvent, Refused};
 use crate::placement::core::epoch::{Epoch, Located, RoomHints};
-use crate::placement::core::limits::{HAND_TIMEOUT, HOPS_MAX, MOVE_REST, MOVES_MAX, MOVES_PER_SOURCE, PREPARE_TIMEOUT};
+use crate::placement::core::limits::{
+    HAND_TIMEOUT, HOPS_MAX, MOVE_REST, MOVES_MAX, MOVES_PER_SOURCE, PREPARE_TIMEOUT, TOO_LOW_MAX,
+};
 use crate::placement::core::message::{HandRefusal, Message, MoveRequest, PrepareRefusal};
 use crate::placement::core::turn::Turn;
 use starling_cluster::member::MemberId;
@@ -20,6 +22,7 @@ pub(super) struct Move {
     pub(super) to: MemberId,
     pub(super) epoch: Epoch,
     pub(super) stage: Stage,
+    too_low: usize,
     ends_at: Instant,
     /// The operator's node and its number; `None` when the source drains.
     asker: Option<(MemberId, u64)>,
@@ -96,9 +99,9 @@ impl Owner {
             Err(why) => return Err(MoveRefusal::NoCapacity { why }),
         };
         let (epoch, ends_at) = (next_epoch(turn, room), turn.now + PREPARE_TIMEOUT);
-        let prepare = Message::Prepare { room: room.to_owned(), epoch: epoch.clone(), from: from.clone() };
-        turn.send(&to, prepare);
-        self.moves.insert(room.to_owned(), Move { from, to, epoch, stage: Stage::Preparing, ends_at, asker });
+        let moving = Move { from, to, epoch, stage: Stage::Preparing, too_low: 0, ends_at, asker };
+        ask(turn, room, &moving);
+        self.moves.insert(room.to_owned(), moving);
         Ok(())
     }
 
@@ -147,12 +150,20 @@ impl Owner {
         epoch: &Epoch,
         why: PrepareRefusal,
     ) {
-        let Some(moving) = self.moves.get(room).filter(|moving| moving.to == *from && moving.epoch == *epoch) else {
+        let is_asked = |moving: &&mut Move| moving.to == *from && moving.epoch == *epoch;
+        let Some(moving) = self.moves.get_mut(room).filter(is_asked) else {
             turn.refuse(from, Refused::Unasked);
             return;
         };
         match why {
-            PrepareRefusal::TooLow { known } => turn.floors.raise(room, &known),
+            // Rule 2: again, above it.
+            PrepareRefusal::TooLow { known } if moving.too_low < TOO_LOW_MAX => {
+                turn.floors.raise(room, &known);
+                moving.too_low += 1;
+                moving.epoch = next_epoch(turn, room);
+                ask(turn, room, moving);
+                return;
+            }
             PrepareRefusal::Unsupported => {
                 self.copies_nothing.insert(moving.to.clone());
             }
@@ -297,6 +308,11 @@ impl Owner {
             return;
         }
     }
+}
+
+fn ask(turn: &mut Turn<'_>, room: &str, moving: &Move) {
+    let (epoch, from) = (moving.epoch.clone(), moving.from.clone());
+    turn.send(&moving.to, Message::Prepare { room: room.to_owned(), epoch, from });
 }
 
 fn aborted(why: &str) -> MoveRefusal {

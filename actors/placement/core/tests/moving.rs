@@ -156,10 +156,13 @@ fn rule_11_a_move_is_refused_with_its_reason() {
 fn rule_11_a_move_ends_with_a_refusal_of_either_side() {
     let (mut owner, [a, b, c], room) = owner();
     ask(&mut owner, 1, &room, Some(&c));
-    let why = PrepareRefusal::TooLow { known: 7 };
+    let why = PrepareRefusal::Failed;
     let effects = owner.hear(&c, Message::PrepareRefused { room: room.clone(), epoch: epoch(4, &a), why });
     assert!(matches!(outcome(&effects), Some(Err(MoveRefusal::TargetNotAble { .. }))));
-    assert_eq!(prepares(&ask(&mut owner, 2, &room, Some(&c))), [(c.clone(), epoch(8, &a))], "above what it knows");
+    assert_eq!(prepares(&ask(&mut owner, 2, &room, Some(&c))), [(c.clone(), epoch(5, &a))]);
+    let why = PrepareRefusal::TooLow { known: 7 };
+    let effects = owner.hear(&c, Message::PrepareRefused { room: room.clone(), epoch: epoch(5, &a), why });
+    assert_eq!(prepares(&effects), [(c.clone(), epoch(8, &a))], "above what it knows");
     owner.hear(&c, Message::Prepared { room: room.clone(), epoch: epoch(8, &a) });
     let why = HandRefusal::Failed;
     let effects = owner.hear(&b, Message::HandFailed { room: room.clone(), epoch: epoch(8, &a), why });
