@@ -6,7 +6,7 @@ use crate::ids::Ids;
 use crate::limits::{PLACEMENT_CALLERS_MAX, PLACEMENT_TIMEOUT};
 use crate::placement::core::{
     AttachRefusal, Effect, Epoch, Input, LocateError, Located, Message, PlacementCore, PlacementEvent,
-    PlacementSettings,
+    PlacementSettings, PrepareRefusal,
 };
 use crate::placement::message::PlacementMessage;
 use crate::placement::state::Callers;
@@ -14,6 +14,7 @@ use crate::supervisor::SupervisorMessage;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use starling_cluster::member::MemberId;
 use starling_cluster::peers::{Peers, Urgency};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -145,7 +146,9 @@ impl Placement {
     }
 
     fn perform(&mut self, myself: &ActorRef<PlacementMessage>) {
-        for effect in std::mem::take(&mut self.effects) {
+        // What an effect makes the core want is done in the same go.
+        let mut effects = VecDeque::from(std::mem::take(&mut self.effects));
+        while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Send { to, message, urgency } => self.send(&to, &message, urgency),
                 // Callers that gave up need no answer.
@@ -161,8 +164,21 @@ impl Placement {
                     tracing::info!(%room, %winner, %epoch, "room retires, its people go to the winner");
                     self.supervise(SupervisorMessage::Retire { name: room });
                 }
+                Effect::PrepareRoom { room, epoch, .. } => {
+                    let why = PrepareRefusal::Unsupported;
+                    self.tell(Input::PrepareRefused { room, epoch, why }, clock::now());
+                }
+                // Without copies nothing of a move goes further than being prepared.
+                Effect::DropPrepared { .. } | Effect::ThawRoom { .. } => {}
+                Effect::ServeRoom { room, epoch } => self.supervise(SupervisorMessage::Start { name: room, epoch }),
+                Effect::FreezeRoom { room, epoch, .. } => {
+                    self.tell(Input::HandFailed { room, epoch }, clock::now());
+                }
+                Effect::Moved { request, result } => tracing::debug!(request, ?result, "nobody waits for a move"),
+                Effect::Drained => tracing::info!("this node drains and hosts no room any more"),
                 Effect::Event(event) => report(&event),
             }
+            effects.extend(self.effects.drain(..));
         }
         self.alarm.set(self.core.next_deadline(), myself, || PlacementMessage::Wake);
     }
@@ -202,6 +218,18 @@ fn report(event: &PlacementEvent) {
         PlacementEvent::Conflict { room, winner, loser, epoch } => {
             tracing::warn!(%room, %winner, %loser, %epoch, "room was on two nodes");
             "conflict"
+        }
+        PlacementEvent::Moved { room, from, host, epoch } => {
+            tracing::info!(%room, %from, %host, %epoch, "room moved");
+            "moved"
+        }
+        PlacementEvent::MoveAborted { room, from, to, why } => {
+            tracing::info!(%room, %from, %to, %why, "room not moved");
+            "move_aborted"
+        }
+        PlacementEvent::NotDrained { room, source, why } => {
+            tracing::debug!(%room, %source, %why, "room stays at a node that drains");
+            "not_drained"
         }
         PlacementEvent::HostFailed { host } => {
             tracing::warn!(%host, "host does not answer, it gets no rooms");

@@ -4,7 +4,7 @@ use crate::node::{RoomActor, Seen};
 use crate::world::{Event, World};
 use rand::Rng;
 use starling_actors::placement_core::{Input, PlacementCore, PlacementSettings};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A node is ready for rooms so long after its start, milliseconds: it has joined by then.
 const READY_MS: u64 = 800;
@@ -31,6 +31,7 @@ impl World {
         let dead = &mut self.nodes[node];
         (dead.up, dead.refused, dead.core, dead.tick_at) = (false, refused, None, None);
         dead.rooms.clear();
+        (dead.copies, dead.frozen, dead.moves) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         let member = dead.member();
         for peer in (0..self.nodes.len()).filter(|peer| *peer != node) {
             self.network.break_link(node, peer, self.now);
@@ -88,7 +89,9 @@ impl World {
     }
 
     fn pause(&mut self, node: usize) {
-        self.nodes[node].paused_until = self.now + self.random.random_range(300..12_000);
+        // What it was to do is due at the end of its first pause: a second one never ends it earlier.
+        let until = self.now + self.random.random_range(300..12_000);
+        self.nodes[node].paused_until = self.nodes[node].paused_until.max(until);
     }
 
     /// A link breaks with everything on it, and comes back.
@@ -114,6 +117,8 @@ impl World {
             self.boot(node);
             let healed = &mut self.nodes[node];
             (healed.paused_until, healed.draining) = (healed.paused_until.min(self.now), false);
+            let boot = healed.boot;
+            self.schedule(self.now, Event::Tick { node, boot });
         }
     }
 }

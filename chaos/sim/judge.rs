@@ -1,5 +1,6 @@
 //! The promises of architecture.md that placement keeps, judged at every step and after healing.
 
+use crate::moving::Begins;
 use crate::world::World;
 use starling_actors::placement_core::Epoch;
 use starling_cluster::View;
@@ -17,6 +18,10 @@ pub enum Broken {
     EpochLowered(String),
     /// Promise 7: a room was placed where none may be.
     WrongPlace(String),
+    /// A move did what no move may: froze for too long, served what was not copied, left something behind.
+    Move(String),
+    /// A draining node kept a room that another could have taken.
+    NotDrained(String),
     /// Promise 6: a node that could take the room was passed over.
     NotPlaced(String),
 }
@@ -43,8 +48,8 @@ impl World {
         }
     }
 
-    /// A host serves the room under this epoch from here on; `starts`: with a new actor.
-    pub(crate) fn judge_serving(&mut self, node: usize, room: &str, epoch: &Epoch, starts: bool) {
+    /// A host serves the room under this epoch from here on.
+    pub(crate) fn judge_serving(&mut self, node: usize, room: &str, epoch: &Epoch, begins: Begins) {
         let member = self.nodes[node].member();
         let key = (room.to_owned(), epoch.clone());
         let first = self.serving.entry(key).or_insert_with(|| member.clone()).clone();
@@ -52,10 +57,10 @@ impl World {
             self.break_promise(Broken::TwoHostsOneEpoch(format!("{room} under {epoch}: {first} and {member}")));
         }
         let before = self.nodes[node].served.insert(room.to_owned(), epoch.clone());
-        if before.as_ref().is_some_and(|before| before > epoch || (starts && before == epoch)) {
+        if before.as_ref().is_some_and(|before| before > epoch || (begins != Begins::GoesOn && before == epoch)) {
             self.break_promise(Broken::EpochLowered(format!("{room} at {member}: from {before:?} to {epoch}")));
         }
-        if starts && self.nodes[node].peers[node].facts.draining {
+        if begins == Begins::Anew && self.nodes[node].peers[node].facts.draining {
             self.break_promise(Broken::WrongPlace(format!("{room} at {member}, which drains")));
         }
     }

@@ -1,5 +1,5 @@
 //! Whole clusters of placement cores in simulated time: late views, delay, broken links, crashes, pauses, partitions,
-//! drains. One seed is one history; after the faults everything heals and the promises are judged.
+//! drains, moves. One seed is one history; after the faults everything heals and the promises are judged.
 //!
 //! What is not here: sockets, foca, chitchat, media. Views are made by `membership`, as late as they were measured to be.
 
@@ -8,6 +8,7 @@ mod fault;
 mod history;
 mod judge;
 mod membership;
+mod moving;
 mod network;
 mod node;
 mod plan;

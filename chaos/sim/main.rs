@@ -19,8 +19,9 @@ fn main() -> ExitCode {
         }
     };
     let mut failures = 0;
-    let mut totals = [0; 5];
-    let (mut converged, mut outages) = (Vec::new(), Vec::new());
+    let mut totals = [0; 7];
+    let (mut converged, mut outages, mut drained) = (Vec::new(), Vec::new(), Vec::new());
+    let mut out = Vec::new();
     for seed in first..first + count {
         match run(seed, &Plan::of_seed(seed)) {
             Ok(report) if count == 1 => println!("{report:#?}"),
@@ -32,6 +33,10 @@ fn main() -> ExitCode {
                 totals[2] += report.conflicts;
                 totals[3] += report.too_low;
                 totals[4] += report.messages;
+                totals[5] += report.moved;
+                totals[6] += report.aborted;
+                drained.push(report.drained_ms);
+                out.push(report.drain_outage_ms);
             }
             Err(violation) => {
                 failures += 1;
@@ -39,8 +44,9 @@ fn main() -> ExitCode {
             }
         }
     }
-    let [placed, replaced, conflicts, too_low, messages] = totals;
+    let [placed, replaced, conflicts, too_low, messages, moved, aborted] = totals;
     println!("{placed} placed, {replaced} placed again, {conflicts} conflicts, {too_low} too low, {messages} messages");
+    println!("{moved} moved, {aborted} moves given up; drained {}, longest outage {}", spread(drained), spread(out));
     println!("{count} seeds, {failures} failed; converged {}; outages {}", spread(converged), spread(outages));
     if failures > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -30,6 +30,7 @@ impl World {
             return;
         }
         self.schedule(again, Event::Poll { node: me, boot });
+        self.judge_frozen(me);
         let mut changed = false;
         for peer in 0..self.nodes.len() {
             changed |= self.look(me, peer);
@@ -114,7 +115,8 @@ impl World {
         self.nodes.iter().enumerate().all(|(me, node)| {
             node.runs(self.now)
                 && node.peers.iter().enumerate().all(|(peer, seen)| {
-                    me == peer
+                    // A node that was paused may not have looked at itself yet.
+                    (me == peer && seen.facts.draining == node.draining)
                         || (seen.boot == Some(self.nodes[peer].boot)
                             && seen.linked
                             && !seen.silent

@@ -23,6 +23,14 @@ pub(crate) struct Node {
     pub(crate) tick_at: Option<u64>,
     /// Greatest epoch that this life served, per room.
     pub(crate) served: BTreeMap<String, Epoch>,
+    /// Copies of rooms that may come, and for which epoch.
+    pub(crate) copies: BTreeMap<String, Epoch>,
+    /// Rooms that stand still, and since when.
+    pub(crate) frozen: BTreeMap<String, u64>,
+    /// Moves that this node's operators wait for.
+    pub(crate) moves: BTreeSet<u64>,
+    /// It said that it drains and has no room.
+    pub(crate) told_drained: bool,
 }
 
 /// A room actor, reduced to who is in it.
@@ -73,6 +81,10 @@ impl Node {
             generation: 0,
             tick_at: None,
             served: BTreeMap::new(),
+            copies: BTreeMap::new(),
+            frozen: BTreeMap::new(),
+            moves: BTreeSet::new(),
+            told_drained: false,
         }
     }
 

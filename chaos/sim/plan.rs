@@ -11,6 +11,8 @@ pub struct Plan {
     pub clients: usize,
     /// Faults.
     pub faults: usize,
+    /// Rooms moved by operators, half of them with one more fault within the move.
+    pub moves: usize,
     /// They begin within this time.
     pub faults_ms: u64,
     /// From the last beginning to the healing of everything.
@@ -28,6 +30,7 @@ impl Default for Plan {
             rooms: 6,
             clients: 24,
             faults: 8,
+            moves: 6,
             faults_ms: 25_000,
             unrest_ms: 8_000,
             converge_ms: 2_000,
@@ -55,6 +58,16 @@ pub struct Report {
     pub conflicts: u64,
     /// Placements that a host refused as too low.
     pub too_low: u64,
+    /// Rooms moved, by operators and by drains.
+    pub moved: u64,
+    /// Moves given up.
+    pub aborted: u64,
+    /// Until the node that drained in the end had no room any more and everybody was elsewhere, milliseconds.
+    pub drained_ms: u64,
+    /// The longest that somebody was without a room then, milliseconds.
+    pub drain_outage_ms: u64,
+    /// Rooms moved then.
+    pub drained_rooms: u64,
 }
 
 impl Plan {

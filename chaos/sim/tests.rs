@@ -9,12 +9,15 @@ const SEEDS: u64 = 2_000;
 fn no_history_of_faults_breaks_a_promise() {
     let mut failures = Vec::new();
     let (mut converged, mut conflicts, mut replaced) = (0, 0, 0);
+    let (mut moved, mut aborted, mut drained, mut drained_rooms) = (0, 0, 0, 0);
     for seed in 0..SEEDS {
         match run(seed, &Plan::of_seed(seed)) {
             Ok(report) => {
                 converged = report.converged_ms.max(converged);
                 conflicts += report.conflicts;
                 replaced += report.replaced;
+                (moved, aborted) = (moved + report.moved, aborted + report.aborted);
+                (drained, drained_rooms) = (report.drained_ms.max(drained), drained_rooms + report.drained_rooms);
             }
             Err(violation) => {
                 println!("seed {seed}: {violation}; replay: cargo run -p starling-sim -- --seed {seed}");
@@ -23,7 +26,9 @@ fn no_history_of_faults_breaks_a_promise() {
         }
     }
     println!("{SEEDS} seeds: converged within {converged} ms, {conflicts} conflicts, {replaced} rooms placed again");
+    println!("{moved} moved, {aborted} moves given up; {drained_rooms} in the last drains, within {drained} ms");
     assert!(failures.is_empty(), "seeds {failures:?} failed");
+    assert!(moved > 4 * SEEDS && aborted > SEEDS && drained_rooms > SEEDS, "the moves are too few to prove anything");
     assert!(conflicts > SEEDS && replaced > SEEDS, "the faults are too tame to prove anything");
 }
 

@@ -3,8 +3,9 @@
 use crate::client::{Client, Stage};
 use crate::history::History;
 use crate::judge::{Broken, Violation};
+use crate::moving::{Begins, offered_to};
 use crate::network::Network;
-use crate::node::{Node, RoomActor};
+use crate::node::Node;
 use crate::plan::{Plan, Report};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -12,7 +13,7 @@ use starling_actors::placement_core::{Effect, Epoch, Input, Message, PlacementEv
 use starling_cluster::member::{MemberId, NodeId};
 use starling_cluster::peers::Urgency;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::time::{Duration, Instant};
 
 /// An empty room ends after this, milliseconds: short, so that rooms end and come again under the faults.
@@ -67,6 +68,7 @@ pub(crate) enum Event {
         epoch: Epoch,
     },
     Fault,
+    Move,
     HealPartition,
     EndDrain {
         node: usize,
@@ -89,6 +91,11 @@ pub(crate) struct World {
     pub(crate) clients: Vec<Client>,
     /// Who served which room under which epoch, ever.
     pub(crate) serving: BTreeMap<(String, Epoch), MemberId>,
+    /// Who was asked to prepare which room for which epoch, ever.
+    offers: BTreeMap<(String, Epoch), MemberId>,
+    pub(crate) asked_moves: u64,
+    /// No step of a move fails any more.
+    pub(crate) calm: bool,
     pub(crate) violation: Option<Violation>,
     pub(crate) report: Report,
     history: History,
@@ -110,6 +117,9 @@ impl World {
             nodes,
             clients: Vec::new(),
             serving: BTreeMap::new(),
+            offers: BTreeMap::new(),
+            asked_moves: 0,
+            calm: false,
             violation: None,
             report: Report::default(),
             history: History::new(),
@@ -131,9 +141,14 @@ impl World {
             let at = come + self.random.random_range(0..self.plan.faults_ms);
             self.schedule(at, Event::Fault);
         }
+        for _ in 0..self.plan.moves {
+            let at = come + self.random.random_range(2_000..self.plan.faults_ms);
+            self.schedule(at, Event::Move);
+        }
         self.until(come + self.plan.faults_ms + self.plan.unrest_ms)?;
         self.heal_everything();
         self.converge()?;
+        self.judge_drain()?;
         self.report.history = self.history.fingerprint();
         Ok(self.report)
     }
@@ -161,7 +176,7 @@ impl World {
         self.violation.take().map_or(Ok(()), Err)
     }
 
-    fn until(&mut self, end: u64) -> Result<(), Violation> {
+    pub(crate) fn until(&mut self, end: u64) -> Result<(), Violation> {
         while let Some(Reverse((at, number))) = self.due.peek().copied().filter(|Reverse((at, _))| *at <= end) {
             self.due.pop();
             self.now = at;
@@ -208,6 +223,7 @@ impl World {
                 }
             }
             Event::Fault => self.fault(),
+            Event::Move => self.operator_moves(),
             Event::HealPartition => self.heal_partition(),
             Event::EndDrain { node } => self.nodes[node].draining = false,
         }
@@ -275,6 +291,7 @@ impl World {
 
     /// Gives a running node an input and does what it wants done.
     pub(crate) fn input(&mut self, node: usize, input: Input) {
+        self.forget_refused_copy(node, &input);
         let now = self.start + Duration::from_millis(self.now);
         let mut effects = Vec::new();
         let Some(core) = self.nodes[node].core.as_mut() else { return };
@@ -295,28 +312,23 @@ impl World {
     }
 
     fn perform(&mut self, node: usize, effect: Effect) {
-        let boot = self.nodes[node].boot;
         self.history.note(&[self.now, node as u64, kind(&effect)]);
         match effect {
             Effect::Send { to, message, urgency } => self.send(node, &to, message, urgency),
             Effect::Located { request, result } => self.located(node, request, result),
             Effect::StartRoom { room, epoch } => {
-                self.judge_serving(node, &room, &epoch, true);
-                let now = self.now;
-                // An actor that still runs is kept, and does not refuse.
-                let refuses = !self.nodes[node].rooms.contains_key(&room) && self.random.random_ratio(1, 100);
-                let input = if refuses {
-                    Input::RoomRefused { room, epoch }
-                } else {
-                    let actor = RoomActor { people: BTreeSet::new(), empty_since: now };
-                    self.nodes[node].rooms.entry(room.clone()).or_insert(actor).empty_since = now;
-                    Input::RoomStarted { room, epoch }
-                };
-                let at = self.now + self.random.random_range(0..15);
-                self.schedule(at, Event::Own { node, boot, input });
+                self.start_room(node, room, epoch, false);
             }
-            Effect::AdoptEpoch { room, epoch } => self.judge_serving(node, &room, &epoch, false),
+            Effect::ServeRoom { room, epoch } => self.start_room(node, room, epoch, true),
+            Effect::PrepareRoom { room, epoch, .. } => self.prepare_room(node, room, epoch),
+            Effect::DropPrepared { room, epoch } => self.drop_prepared(node, &room, &epoch),
+            Effect::FreezeRoom { room, epoch, .. } => self.freeze_room(node, room, epoch),
+            Effect::ThawRoom { room, .. } => self.end_frozen(node, &room, true),
+            Effect::Moved { request, .. } => self.moved(node, request),
+            Effect::Drained => self.drained(node),
+            Effect::AdoptEpoch { room, epoch } => self.judge_serving(node, &room, &epoch, Begins::GoesOn),
             Effect::Retire { room, winner, epoch } => {
+                self.end_frozen(node, &room, false);
                 let people = self.nodes[node].rooms.get(&room).map(|actor| actor.people.clone()).unwrap_or_default();
                 for client in people {
                     let (winner, epoch) = (winner.clone(), epoch.clone());
@@ -330,9 +342,14 @@ impl World {
     }
 
     fn send(&mut self, node: usize, to: &MemberId, message: Message, urgency: Urgency) {
-        if let Message::Assign { room, .. } = &message {
+        if let Message::Assign { room, .. } | Message::Prepare { room, .. } = &message {
             let view = self.view(node);
             self.judge_assigning(&view, to, room);
+        }
+        if let Message::Prepare { room, epoch, .. } = &message
+            && !offered_to(&mut self.offers, room, epoch, to)
+        {
+            self.break_promise(Broken::TwoHostsOneEpoch(format!("{room} was offered under {epoch} twice")));
         }
         if urgency == Urgency::Droppable && self.random.random_ratio(1, DROPPED_ONE_IN) {
             return;
@@ -347,6 +364,8 @@ impl World {
             PlacementEvent::Placed { .. } => self.report.placed += 1,
             PlacementEvent::Replaced { .. } => self.report.replaced += 1,
             PlacementEvent::Conflict { .. } => self.report.conflicts += 1,
+            PlacementEvent::Moved { .. } => self.report.moved += 1,
+            PlacementEvent::MoveAborted { .. } => self.report.aborted += 1,
             PlacementEvent::TooLow { .. } => self.report.too_low += 1,
             PlacementEvent::NoCapacity { room, why } => {
                 let view = self.view(node);
@@ -382,6 +401,7 @@ impl World {
         }
         for room in ended {
             self.nodes[node].rooms.remove(&room);
+            self.nodes[node].frozen.remove(&room);
             self.input(node, Input::RoomEnded { room });
         }
     }
@@ -402,6 +422,13 @@ fn kind(effect: &Effect) -> u64 {
         Effect::Retire { epoch, .. } => 5 + (epoch.counter << 3),
         Effect::Attached { request, .. } => 6 + (request << 3),
         Effect::Event(_) => 7,
+        Effect::PrepareRoom { epoch, .. } => 1_000 + (epoch.counter << 12),
+        Effect::DropPrepared { epoch, .. } => 1_001 + (epoch.counter << 12),
+        Effect::ServeRoom { epoch, .. } => 1_002 + (epoch.counter << 12),
+        Effect::FreezeRoom { epoch, .. } => 1_003 + (epoch.counter << 12),
+        Effect::ThawRoom { epoch, .. } => 1_004 + (epoch.counter << 12),
+        Effect::Moved { request, result } => 1_005 + (request << 12) + (u64::from(result.is_ok()) << 11),
+        Effect::Drained => 1_006,
     }
 }
 

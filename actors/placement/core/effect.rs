@@ -56,8 +56,93 @@ pub enum Effect {
         /// The epoch that the room is under here.
         result: Result<Epoch, AttachRefusal>,
     },
+    /// Make a copy of a room that runs at `from`, and let it follow; it serves nobody. Answer with
+    /// [`super::Input::Prepared`] or [`super::Input::PrepareRefused`].
+    PrepareRoom {
+        /// The room.
+        room: String,
+        /// Its placement here, should it come.
+        epoch: Epoch,
+        /// Where it runs.
+        from: MemberId,
+    },
+    /// The copy of the room is of no use any more.
+    DropPrepared {
+        /// The room.
+        room: String,
+        /// What it was made for.
+        epoch: Epoch,
+    },
+    /// Serve the room from its copy; answer as to [`Effect::StartRoom`].
+    ServeRoom {
+        /// The room.
+        room: String,
+        /// Its placement.
+        epoch: Epoch,
+    },
+    /// Let nothing change in the running room and send the rest to its copy at `to`, within
+    /// [`super::limits::FREEZE`]. Answer with [`super::Input::Handed`] once that is delivered, or with
+    /// [`super::Input::HandFailed`]. Ends with [`Effect::ThawRoom`], [`Effect::Retire`] or the room's own end.
+    FreezeRoom {
+        /// The room.
+        room: String,
+        /// Where its copy is.
+        to: MemberId,
+        /// Its placement there, should it go.
+        epoch: Epoch,
+    },
+    /// The frozen room stays and goes on.
+    ThawRoom {
+        /// The room.
+        room: String,
+        /// What it was frozen for.
+        epoch: Epoch,
+    },
+    /// The answer to [`super::Input::Move`].
+    Moved {
+        /// The caller's name for it.
+        request: u64,
+        /// Where the room is.
+        result: Result<Located, MoveRefusal>,
+    },
+    /// This node drains and hosts no room any more (rule 12); said once per drain, again when a room had come back.
+    Drained,
     /// Worth a log line and a metric.
     Event(PlacementEvent),
+}
+
+/// A room was not moved; it is where it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum MoveRefusal {
+    /// Nobody hosts it.
+    #[error("no such room")]
+    NoSuchRoom,
+    /// No node can take it.
+    #[error("no other node can take the room: {why}")]
+    NoCapacity {
+        /// What stands in the way.
+        why: String,
+    },
+    /// The target cannot take it.
+    #[error("{target} cannot take the room: {why}")]
+    TargetNotAble {
+        /// Which node.
+        target: MemberId,
+        /// What stands in the way.
+        why: String,
+    },
+    /// It is on its way somewhere.
+    #[error("the room is being moved already")]
+    AlreadyMoving,
+    /// Somebody did not answer in time. When it was the owner that did not, the room may have moved.
+    #[error("the move was not finished in time")]
+    TimedOut,
+    /// Something came in between.
+    #[error("the move was given up: {why}")]
+    Aborted {
+        /// What.
+        why: String,
+    },
 }
 
 /// A room was not found or not placed.
@@ -130,6 +215,37 @@ pub enum PlacementEvent {
         loser: MemberId,
         /// Its placement at the winner.
         epoch: Epoch,
+    },
+    /// This node, as owner, moved a room.
+    Moved {
+        /// The room.
+        room: String,
+        /// Where it was.
+        from: MemberId,
+        /// Where it is.
+        host: MemberId,
+        /// Its placement.
+        epoch: Epoch,
+    },
+    /// This node, as owner, gave a move up; the room is where it was.
+    MoveAborted {
+        /// The room.
+        room: String,
+        /// Where it is.
+        from: MemberId,
+        /// Where it should have gone.
+        to: MemberId,
+        /// What came in between.
+        why: MoveRefusal,
+    },
+    /// This node, as owner, could not begin to move a room away from a node that drains.
+    NotDrained {
+        /// The room.
+        room: String,
+        /// Where it is.
+        source: MemberId,
+        /// What stands in the way.
+        why: MoveRefusal,
     },
     /// This node, as owner, found a host that does not answer, and places no room there for a while.
     HostFailed {

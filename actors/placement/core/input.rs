@@ -1,7 +1,7 @@
 //! What the placement core is told.
 
 use super::epoch::{Epoch, RoomHints};
-use super::message::Message;
+use super::message::{Message, PrepareRefusal};
 use starling_cluster::View;
 use starling_cluster::member::MemberId;
 use std::sync::Arc;
@@ -70,6 +70,45 @@ pub enum Input {
         room: String,
         /// The placement that the directory or a redirect named; `None` when it comes without one.
         epoch: Option<Epoch>,
+    },
+    /// An operator wants a room to go elsewhere.
+    Move {
+        /// The caller's name for it; its answer is [`super::Effect::Moved`].
+        request: u64,
+        /// The room.
+        room: String,
+        /// Where; `None`: wherever is best.
+        to: Option<MemberId>,
+    },
+    /// The answer to [`super::Effect::PrepareRoom`]: the copy is there and follows.
+    Prepared {
+        /// The room.
+        room: String,
+        /// As it was asked for.
+        epoch: Epoch,
+    },
+    /// The answer to [`super::Effect::PrepareRoom`]: there is no copy.
+    PrepareRefused {
+        /// The room.
+        room: String,
+        /// As it was asked for.
+        epoch: Epoch,
+        /// What stands in the way.
+        why: PrepareRefusal,
+    },
+    /// The answer to [`super::Effect::FreezeRoom`]: the copy has everything.
+    Handed {
+        /// The room.
+        room: String,
+        /// As it was asked for.
+        epoch: Epoch,
+    },
+    /// The answer to [`super::Effect::FreezeRoom`]: it could not be given.
+    HandFailed {
+        /// The room.
+        room: String,
+        /// As it was asked for.
+        epoch: Epoch,
     },
     /// The link to that life of a node ended, with everything that was on its way.
     Lost(MemberId),

@@ -40,6 +40,30 @@ pub const PROBES_MAX: usize = 64;
 /// (model: 6 s, longer than foca takes to declare it Down).
 pub const FAILED_HOST: Duration = Duration::from_secs(6);
 
+/// A target that has no copy of a room after this is given up: a room document is a few hundred kilobytes, and what
+/// takes longer than a second over a link of the cluster takes longer than the drain may.
+pub const PREPARE_TIMEOUT: Duration = Duration::from_secs(2);
+/// A frozen room's last delta is to be delivered within this (cluster.md §5.3): people notice more.
+pub const FREEZE: Duration = Duration::from_millis(200);
+/// From asking for the freeze, an owner commits up to this: [`FREEZE`] and the way there and back.
+pub const HAND_TIMEOUT: Duration = Duration::from_millis(300);
+/// A frozen room that hears nothing thaws after this: a commit of the last moment may still be on its way to it.
+pub const FROZEN_MAX: Duration = Duration::from_millis(400);
+/// Rooms of one node frozen at once, whoever asks; beyond it a freeze is refused and the move tried again later.
+pub const FROZEN_ROOMS_MAX: usize = 5;
+/// A copy that nobody committed is dropped after this: the owner has given up long before.
+pub const PREPARED_MAX: Duration = Duration::from_secs(5);
+/// A source that thawed remembers its offer for this long: as long as the target may keep its copy.
+pub const OFFER_KEPT: Duration = PREPARED_MAX;
+/// Rooms that one owner moves away from one draining node at a time (cluster.md §5.3).
+pub const MOVES_PER_SOURCE: usize = 5;
+/// Moves of one owner, and moves that one node's operators wait for; beyond it a move is refused.
+pub const MOVES_MAX: usize = 1_024;
+/// A room whose move failed is not drained again before this: what stood in the way takes seconds to go.
+pub const MOVE_REST: Duration = Duration::from_secs(3);
+/// An operator's move without an answer ends after this: longer than the owner takes to give up.
+pub const MOVE_TIMEOUT: Duration = Duration::from_secs(4);
+
 /// Hosts register all their rooms so often (model: 1 s; without it 278 of 300 partitions did not heal).
 pub const REGISTER_INTERVAL: Duration = Duration::from_secs(1);
 /// And so often for [`REGISTER_HURRY`] after a change: owners refuse the registrations of lives that they have not seen
@@ -76,4 +100,8 @@ const _: () = assert!(REGISTER_BYTES_MAX + ROOM_NAME_BYTES_MAX < MESSAGE_BYTES_M
 const _: () = assert!(REGISTER_HURRIED_INTERVAL.as_millis() < SETTLE.as_millis());
 const _: () = assert!(ENTRY_STALE.as_millis() > 5 * REGISTER_INTERVAL.as_millis());
 const _: () = assert!(DECISION_FRESH.as_millis() > REGISTER_INTERVAL.as_millis());
+const _: () = assert!(FREEZE.as_millis() < HAND_TIMEOUT.as_millis());
+const _: () = assert!(HAND_TIMEOUT.as_millis() < FROZEN_MAX.as_millis());
+const _: () = assert!(PREPARE_TIMEOUT.as_millis() + HAND_TIMEOUT.as_millis() < MOVE_TIMEOUT.as_millis());
+const _: () = assert!(MOVE_TIMEOUT.as_millis() < PREPARED_MAX.as_millis());
 const _: () = assert!(TICK.as_millis() < LOCATE_ASK_AGAIN.as_millis());

@@ -1,6 +1,6 @@
 //! What placements say to each other, and its bytes: MessagePack, a version before everything else.
 
-use super::effect::LocateError;
+use super::effect::{LocateError, MoveRefusal};
 use super::epoch::{Epoch, Located, RoomHints};
 use super::limits::{MESSAGE_BYTES_MAX, REGISTRATIONS_MAX, ROOM_NAME_BYTES_MAX};
 use serde::{Deserialize, Serialize};
@@ -95,6 +95,145 @@ pub enum Message {
         /// The number.
         nonce: u64,
     },
+    /// To the owner: an operator wants this room moved.
+    Move(MoveRequest),
+    /// From the owner, to the node that asked.
+    MoveAnswer {
+        /// The asker's number.
+        request: u64,
+        /// The room, so that an answer to a number used again is told apart.
+        room: String,
+        /// Where it is.
+        result: Result<Located, MoveRefusal>,
+    },
+    /// From the owner to the target: make a copy of this room.
+    Prepare {
+        /// The room.
+        room: String,
+        /// Its placement there, should it come; decided by the sender.
+        epoch: Epoch,
+        /// Where it runs.
+        from: MemberId,
+    },
+    /// From the target: the copy is there and follows.
+    Prepared {
+        /// The room.
+        room: String,
+        /// As it was asked for.
+        epoch: Epoch,
+    },
+    /// From the target: there is no copy.
+    PrepareRefused {
+        /// The room.
+        room: String,
+        /// As it was asked for.
+        epoch: Epoch,
+        /// What stands in the way.
+        why: PrepareRefusal,
+    },
+    /// From the owner to the source: freeze the room and give the rest to the copy.
+    Freeze {
+        /// The room.
+        room: String,
+        /// Its placement there, should it go; decided by the sender.
+        epoch: Epoch,
+        /// Where the copy is.
+        to: MemberId,
+    },
+    /// From the source: the copy has everything. What follows is a [`Message::Decision`] or a [`Message::Abort`].
+    Handed {
+        /// The room.
+        room: String,
+        /// As it was asked for.
+        epoch: Epoch,
+    },
+    /// From the source: it keeps the room, which is not frozen.
+    HandFailed {
+        /// The room.
+        room: String,
+        /// As it was asked for.
+        epoch: Epoch,
+        /// What stands in the way.
+        why: HandRefusal,
+    },
+    /// From the owner to both: the move is given up, and its epoch with it.
+    Abort {
+        /// The room.
+        room: String,
+        /// Decided by the sender.
+        epoch: Epoch,
+    },
+    /// From the target to the source: it serves the room. The owner's decision says the same and may be lost.
+    Taken {
+        /// The room.
+        room: String,
+        /// Its placement.
+        epoch: Epoch,
+    },
+}
+
+/// An operator's wish.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoveRequest {
+    /// Who gets the answer.
+    pub asker: MemberId,
+    /// The asker's number.
+    pub request: u64,
+    /// The room.
+    pub room: String,
+    /// Where; `None`: wherever is best.
+    pub to: Option<MemberId>,
+    /// Owners that passed it on because another one is the owner in their view.
+    pub hops: u8,
+}
+
+/// Why a target makes no copy of a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum PrepareRefusal {
+    /// It never will in this life.
+    #[error("moving rooms needs room documents, which this node does not have")]
+    Unsupported,
+    /// It hosts the room itself.
+    #[error("it has the room")]
+    Here,
+    /// It knows a higher epoch.
+    #[error("it knows epoch {known} of the room")]
+    TooLow {
+        /// The counter to exceed.
+        known: u64,
+    },
+    /// It is on its way out.
+    #[error("it drains")]
+    Draining,
+    /// Its table of rooms is full.
+    #[error("it has as many rooms as it may")]
+    Full,
+    /// It does not see the source.
+    #[error("it does not see the source")]
+    UnknownSource,
+    /// It tried.
+    #[error("it could not copy the room")]
+    Failed,
+}
+
+/// Why a source keeps a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum HandRefusal {
+    /// It does not run there.
+    #[error("it does not run there")]
+    NotHere,
+    /// It was asked for too late, or took too long, or was overtaken.
+    #[error("its time was over")]
+    TooLate,
+    /// As many rooms are frozen as may be, or this one is, for another move.
+    #[error("others are frozen")]
+    Busy,
+    /// It does not see the target.
+    #[error("it does not see the target")]
+    UnknownTarget,
+    /// It tried.
+    #[error("it could not give the room")]
+    Failed,
 }
 
 /// A question to the owner.
@@ -229,7 +368,17 @@ impl Message {
             | Self::AssignRefused { room, .. }
             | Self::TooLow { room, .. }
             | Self::Unregister { room, .. }
-            | Self::Decision { room, .. } => check_name(room),
+            | Self::Decision { room, .. }
+            | Self::Move(MoveRequest { room, .. })
+            | Self::MoveAnswer { room, .. }
+            | Self::Prepare { room, .. }
+            | Self::Prepared { room, .. }
+            | Self::PrepareRefused { room, .. }
+            | Self::Freeze { room, .. }
+            | Self::Handed { room, .. }
+            | Self::HandFailed { room, .. }
+            | Self::Abort { room, .. }
+            | Self::Taken { room, .. } => check_name(room),
             Self::Register { rooms } if rooms.len() > REGISTRATIONS_MAX => {
                 Err(MessageError::Registrations { rooms: rooms.len(), limit: REGISTRATIONS_MAX })
             }

@@ -4,8 +4,8 @@
 //! [`PlacementCore::next_deadline`]. It knows no actor, socket or clock.
 //!
 //! Three roles share a node: `entry` asks owners for sessions, `owner` keeps this node's shard of the directory, `host`
-//! keeps the rooms that are here. Moving a room (rule 11) will be a fourth, which commits through the owner's entries
-//! and the host's redirects; draining (rules 11, 12) is here only as "owns no names, gets no rooms".
+//! keeps the rooms that are here. A room that moves (rules 11, 12) passes `owner/moving` (prepare, freeze, commit),
+//! `host/prepare` at its target and `host/hand` at its source; the commit is a decision like that of rule 4.
 
 mod choice;
 mod cost;
@@ -16,6 +16,7 @@ mod host;
 mod input;
 pub mod limits;
 mod message;
+mod mover;
 mod neighbours;
 mod owner;
 mod recent;
@@ -26,15 +27,18 @@ mod snapshot;
 mod tests;
 mod turn;
 
-pub use effect::{AttachRefusal, Effect, LocateError, PlacementEvent, Refused, Table};
+pub use effect::{AttachRefusal, Effect, LocateError, MoveRefusal, PlacementEvent, Refused, Table};
 pub use epoch::{Epoch, Located, RoomHints};
 pub use input::Input;
-pub use message::{BODY_VERSION, Locate, Message, MessageError, OwnerRefusal, Registration};
-pub use snapshot::{DirectoryEntry, HostedRoom, PlacementSnapshot};
+pub use message::{
+    BODY_VERSION, HandRefusal, Locate, Message, MessageError, MoveRequest, OwnerRefusal, PrepareRefusal, Registration,
+};
+pub use snapshot::{DirectoryEntry, HostedRoom, MovingRoom, PlacementSnapshot};
 
 use entry::{Entry, Wish};
 use host::Host;
 use limits::{FLOORS_MAX, ROOMS_MAX, TICK};
+use mover::Mover;
 use neighbours::Neighbours;
 use owner::Owner;
 use recent::Recent;
@@ -65,6 +69,9 @@ pub struct PlacementCore {
     entry: Entry,
     owner: Owner,
     host: Host,
+    mover: Mover,
+    /// It was said that this node drains and has no room.
+    told_drained: bool,
     to_self: VecDeque<Message>,
     /// Set while a deadline is pending: they are looked at together.
     tick_at: Option<Instant>,
@@ -82,6 +89,8 @@ impl PlacementCore {
             entry: Entry::default(),
             owner: Owner::new(seed),
             host: Host::new(rooms_max),
+            mover: Mover::default(),
+            told_drained: false,
             to_self: VecDeque::new(),
             tick_at: None,
         }
@@ -94,7 +103,7 @@ impl PlacementCore {
             Input::View(view) => self.cluster.update(view.clone()),
             _ => false,
         };
-        let Self { me, cluster, floors, entry, owner, host, to_self, .. } = self;
+        let Self { me, cluster, floors, entry, owner, host, mover, to_self, .. } = self;
         let mut turn = Turn { now, me, cluster, floors, effects, to_self };
         if changed {
             host.cluster_changed(&mut turn);
@@ -107,27 +116,39 @@ impl PlacementCore {
                 entry.locate(&mut turn, request, Wish { room, create, hints, failed_host });
             }
             Input::Cancel { request } => entry.cancel(request),
-            Input::Heard { from, message } => hear(&mut turn, entry, owner, host, from, message),
+            Input::Heard { from, message } => hear(&mut turn, &mut Roles { entry, owner, host, mover }, from, message),
             Input::RoomStarted { room, .. } => host.started(&mut turn, &room),
             Input::RoomRefused { room, .. } => host.refused(&mut turn, &room),
             Input::RoomLoad { room, participants } => host.loaded(&room, participants),
             Input::RoomEnded { room } => host.ended(&mut turn, &room),
             Input::Attach { request, room, epoch } => host.attach(&mut turn, request, room, epoch),
+            Input::Move { request, room, to } => mover.ask(&mut turn, request, room, to),
+            Input::Prepared { room, epoch } => host.prepared(&mut turn, room, epoch),
+            Input::PrepareRefused { room, epoch, why } => host.prepare_refused(&mut turn, room, epoch, why),
+            Input::Handed { room, epoch } => host.handed(&mut turn, room, epoch),
+            Input::HandFailed { room, epoch } => host.hand_failed(&mut turn, &room, &epoch),
             Input::Lost(member) => {
                 owner.lost(&mut turn, &member);
                 entry.lost(&turn, &member);
+                mover.lost(&mut turn, &member);
             }
             Input::Tick => {
                 host.tick(&mut turn);
                 owner.tick(&mut turn);
                 entry.tick(&mut turn);
+                mover.tick(&mut turn);
             }
         }
         while let Some(message) = turn.to_self.pop_front() {
             let from = turn.me.clone();
-            hear(&mut turn, entry, owner, host, from, message);
+            hear(&mut turn, &mut Roles { entry, owner, host, mover }, from, message);
         }
-        let is_busy = self.owner.is_busy() || self.entry.len() > 0;
+        let is_drained = turn.cluster.is_draining() && host.is_empty();
+        if is_drained && !self.told_drained {
+            turn.effects.push(Effect::Drained);
+        }
+        self.told_drained = is_drained;
+        let is_busy = self.owner.is_busy() || self.entry.len() > 0 || self.mover.is_busy();
         let kept = self.tick_at.filter(|_| !is_tick);
         self.tick_at = is_busy.then(|| kept.unwrap_or(now + TICK));
     }
@@ -148,11 +169,22 @@ impl PlacementCore {
             floors: self.floors.len(),
             locates: self.entry.len(),
             waiting: self.owner.waiting(),
+            moves: self.owner.moving(),
+            prepared: self.host.prepared_rooms(),
+            draining: self.cluster.is_draining(),
         }
     }
 }
 
-fn hear(turn: &mut Turn<'_>, entry: &mut Entry, owner: &mut Owner, host: &mut Host, from: MemberId, message: Message) {
+struct Roles<'a> {
+    entry: &'a mut Entry,
+    owner: &'a mut Owner,
+    host: &'a mut Host,
+    mover: &'a mut Mover,
+}
+
+fn hear(turn: &mut Turn<'_>, roles: &mut Roles<'_>, from: MemberId, message: Message) {
+    let Roles { entry, owner, host, mover } = roles;
     match message {
         Message::Locate(locate) => owner.locate(turn, locate),
         Message::LocateAnswer { request, room, result } => entry.answered(turn, &from, request, &room, result),
@@ -174,5 +206,15 @@ fn hear(turn: &mut Turn<'_>, entry: &mut Entry, owner: &mut Owner, host: &mut Ho
         Message::ProbeAnswer { origin, target, nonce } => {
             turn.send(&origin, Message::ProbeAnswer { origin: origin.clone(), target, nonce });
         }
+        Message::Move(asked) => owner.move_asked(turn, asked),
+        Message::MoveAnswer { request, room, result } => mover.answered(turn, &from, request, &room, result),
+        Message::Prepare { room, epoch, from: source } => host.prepare(turn, &from, room, epoch, source),
+        Message::Prepared { room, epoch } => owner.prepared(turn, &from, room, epoch),
+        Message::PrepareRefused { room, epoch, why } => owner.prepare_refused(turn, &from, &room, &epoch, why),
+        Message::Freeze { room, epoch, to } => host.freeze(turn, &from, room, epoch, to),
+        Message::Handed { room, epoch } => owner.handed(turn, &from, &room, &epoch),
+        Message::HandFailed { room, epoch, why } => owner.hand_failed(turn, &from, &room, &epoch, why),
+        Message::Abort { room, epoch } => host.aborted(turn, &from, &room, &epoch),
+        Message::Taken { room, epoch } => host.taken(turn, &from, room, epoch),
     }
 }

@@ -13,20 +13,21 @@ pub(super) struct Neighbours {
     living: BTreeSet<MemberId>,
     /// Those that own names: alive and not draining; everybody alive when all drain.
     owners: Vec<(NodeKey, MemberId)>,
-    draining: bool,
+    draining: BTreeSet<MemberId>,
 }
 
 impl Neighbours {
-    /// Takes a view; says whether lives or owners changed.
+    /// Takes a view; says whether lives, owners or drains changed.
     pub(super) fn update(&mut self, view: Arc<View>) -> bool {
         let living: BTreeSet<MemberId> = view.living().map(|member| member.id.clone()).collect();
         let mut owners: Vec<_> = view.living().filter(|member| !is_draining(member)).map(ranked).collect();
         if owners.is_empty() {
             owners = view.living().map(ranked).collect();
         }
-        self.draining = view.alive(&view.me).is_some_and(is_draining);
+        let draining = view.living().filter(|member| is_draining(member)).map(|member| member.id.clone()).collect();
+        let changed = living != self.living || owners != self.owners || draining != self.draining;
         self.view = Some(view);
-        let changed = living != self.living || owners != self.owners;
+        self.draining = draining;
         self.living = living;
         self.owners = owners;
         changed
@@ -52,7 +53,17 @@ impl Neighbours {
 
     /// Whether this node is on its way out.
     pub(super) fn is_draining(&self) -> bool {
-        self.draining
+        self.view.as_ref().is_some_and(|view| self.draining.contains(&view.me))
+    }
+
+    /// Whether that living member is on its way out.
+    pub(super) fn drains(&self, id: &MemberId) -> bool {
+        self.draining.contains(id)
+    }
+
+    /// Living members on their way out.
+    pub(super) fn draining(&self) -> impl Iterator<Item = &MemberId> {
+        self.draining.iter()
     }
 
     /// Who answers for the room name; `None` before the first view.

@@ -18,6 +18,27 @@ pub struct PlacementSnapshot {
     pub locates: usize,
     /// Locates that wait at this node as owner.
     pub waiting: usize,
+    /// Rooms that this node moves as owner, by name.
+    pub moves: Vec<MovingRoom>,
+    /// Copies of rooms that may come to this node.
+    pub prepared: usize,
+    /// This node is on its way out; it may leave when `rooms` is empty and nothing is `prepared` (rule 12).
+    pub draining: bool,
+}
+
+/// A room that this node moves as owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MovingRoom {
+    /// Its name.
+    pub room: String,
+    /// Where it is.
+    pub from: MemberId,
+    /// Where it goes.
+    pub to: MemberId,
+    /// Its placement there, should it go.
+    pub epoch: Epoch,
+    /// It stands still at its source, for the last delta.
+    pub freezing: bool,
 }
 
 /// A room of this node.

@@ -1,15 +1,19 @@
 //! The host role: the rooms of this node, under which epochs, and where those went that it lost.
 
+mod hand;
+mod prepare;
 mod register;
 
 use super::effect::{AttachRefusal, Effect, PlacementEvent, Refused, Table};
 use super::epoch::Epoch;
 use super::limits::{ATTACHES_MAX, FLOORS_MAX, REGISTER_HURRIED_INTERVAL, REGISTER_HURRY, REGISTER_INTERVAL};
-use super::message::{Message, Registration};
+use super::message::{HandRefusal, Message, Registration};
 use super::recent::Recent;
 use super::redirects::Redirects;
 use super::snapshot::HostedRoom;
 use super::turn::Turn;
+use hand::Hand;
+use prepare::{Prepared, Taken};
 use starling_cluster::member::MemberId;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -19,6 +23,12 @@ use std::time::Instant;
 pub(super) struct Host {
     rooms: BTreeMap<String, Hosted>,
     redirects: Redirects,
+    /// Rooms of this node that go elsewhere, or nearly did.
+    hands: BTreeMap<String, Hand>,
+    /// Copies of rooms that may come.
+    prepared: BTreeMap<String, Prepared>,
+    /// Rooms that came lately.
+    taken: BTreeMap<String, Taken>,
     /// Greatest epoch that this host served or gave up, per room. It never goes below (rule 2), not even for a room
     /// that ended in between: what is keyed by (room, epoch) is made once.
     served: Recent<Epoch>,
@@ -49,7 +59,8 @@ enum Phase {
 impl Host {
     pub(super) fn new(rooms_max: usize) -> Self {
         let (redirects, served) = (Redirects::default(), Recent::new(FLOORS_MAX));
-        Self { rooms: BTreeMap::new(), redirects, served, rooms_max, register_at: None, hurries_until: None }
+        let (rooms, hands, prepared, taken) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { rooms, redirects, hands, prepared, taken, served, rooms_max, register_at: None, hurries_until: None }
     }
 
     pub(super) fn snapshot(&self) -> Vec<HostedRoom> {
@@ -66,7 +77,17 @@ impl Host {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.register_at.filter(|_| !self.rooms.is_empty())
+        let register_at = self.register_at.filter(|_| !self.rooms.is_empty());
+        [register_at, self.hands_deadline(), self.prepared_deadline()].into_iter().flatten().min()
+    }
+
+    /// Whether no room is here, and none is about to come.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rooms.is_empty() && self.prepared.is_empty()
+    }
+
+    pub(super) fn prepared_rooms(&self) -> usize {
+        self.prepared.len()
     }
 
     /// Rules 1 and 2: an owner wants the room here.
@@ -80,8 +101,12 @@ impl Host {
             }
             match &mut hosted.phase {
                 Phase::Starting { assigned, .. } => *assigned = Some((from.clone(), epoch)),
-                Phase::Running => turn.send(from, Message::AssignAck { room, epoch: hosted.epoch.clone() }),
+                Phase::Running => {
+                    let epoch = hosted.epoch.clone();
+                    turn.send(from, Message::AssignAck { room: room.clone(), epoch });
+                }
             }
+            self.keep_if_overtaken(turn, &room);
             return;
         }
         if turn.cluster.is_draining() || self.is_full(turn) {
@@ -120,9 +145,14 @@ impl Host {
         turn.floors.raise(&room, &epoch.counter);
         if winner == *turn.me {
             self.redirects.remove(&room);
+            let has_copy = self.is_prepared(&room, &epoch);
             match self.rooms.get_mut(&room) {
-                Some(hosted) => raise(turn, &mut self.served, &room, hosted, epoch),
-                None if turn.cluster.is_draining() => {
+                Some(hosted) => {
+                    raise(turn, &mut self.served, &room, hosted, epoch);
+                    self.keep_if_overtaken(turn, &room);
+                }
+                // A copy that has everything is moved on later; it is all that is left of the room.
+                None if turn.cluster.is_draining() && !has_copy => {
                     self.served.raise(&room, &epoch);
                     turn.send(from, Message::Unregister { room, epoch });
                 }
@@ -130,13 +160,21 @@ impl Host {
             }
             return;
         }
+        self.lose(turn, room, winner, epoch);
+    }
+
+    /// The room goes on elsewhere.
+    fn lose(&mut self, turn: &mut Turn<'_>, room: String, winner: MemberId, epoch: Epoch) {
         self.served.raise(&room, &epoch);
+        turn.floors.raise(&room, &epoch.counter);
         self.redirects.insert(&room, winner.clone(), epoch.clone(), turn.now);
+        self.drop_prepared_if(turn, &room, |prepared| *prepared <= epoch);
+        let moved = AttachRefusal::Moved { winner: winner.clone(), epoch: epoch.clone() };
+        self.end_hand(turn, &room, &moved);
         let Some(lost) = self.rooms.remove(&room) else { return };
         if let Phase::Starting { attaches, .. } = lost.phase {
             for request in attaches {
-                let moved = AttachRefusal::Moved { winner: winner.clone(), epoch: epoch.clone() };
-                turn.effects.push(Effect::Attached { request, result: Err(moved) });
+                turn.effects.push(Effect::Attached { request, result: Err(moved.clone()) });
             }
         }
         turn.effects.push(Effect::Retire { room, winner, epoch });
@@ -144,12 +182,15 @@ impl Host {
 
     /// Rules 5 and 6: a session wants in, and may know more than this host.
     pub(super) fn attach(&mut self, turn: &mut Turn<'_>, request: u64, room: String, epoch: Option<Epoch>) {
+        if self.waits_frozen(turn, &room, request) {
+            return;
+        }
         if let Some(hosted) = self.rooms.get_mut(&room) {
             attach_hosted(turn, hosted, request);
             return;
         }
         if let Some(epoch) = epoch {
-            let can = !turn.cluster.is_draining() && !self.is_full(turn);
+            let can = self.is_prepared(&room, &epoch) || (!turn.cluster.is_draining() && !self.is_full(turn));
             if can && self.is_above(turn, &room, &epoch) {
                 turn.floors.raise(&room, &epoch.counter);
                 self.start(turn, room, epoch, None, vec![request]);
@@ -207,6 +248,7 @@ impl Host {
             return;
         }
         if let Some(hosted) = self.rooms.remove(room) {
+            self.end_hand(turn, room, &AttachRefusal::NotHere);
             turn.send_to_owner(room, Message::Unregister { room: room.to_owned(), epoch: hosted.epoch });
         }
     }
@@ -216,6 +258,8 @@ impl Host {
             self.register(turn);
             self.redirects.expire(turn.now);
         }
+        self.tick_hands(turn);
+        self.tick_prepared(turn);
     }
 
     /// Rule 3: who owns what changed, and others will see it later than this node.
@@ -237,6 +281,7 @@ impl Host {
             }
         }
         batches.finish(turn);
+        self.tell_taken(turn);
     }
 
     fn start(
@@ -255,7 +300,15 @@ impl Host {
             self.register_at = Some(turn.now + REGISTER_INTERVAL);
         }
         self.rooms.insert(room.clone(), Hosted { epoch: epoch.clone(), participants: 0, phase });
-        turn.effects.push(Effect::StartRoom { room, epoch });
+        self.begin(turn, room, epoch);
+    }
+
+    /// An epoch above that of the move in hand: the room stays.
+    fn keep_if_overtaken(&mut self, turn: &mut Turn<'_>, room: &str) {
+        let overtaken = self.hands.get(room).is_some_and(|hand| self.served.get(room) > Some(hand.epoch()));
+        if overtaken {
+            self.keep_after_all(turn, room, HandRefusal::TooLate);
+        }
     }
 
     /// A decision comes from the life that made it, and that life is not over.
@@ -272,7 +325,7 @@ impl Host {
     }
 
     fn is_full(&self, turn: &mut Turn<'_>) -> bool {
-        let full = self.rooms.len() >= self.rooms_max;
+        let full = self.rooms.len() + self.prepared.len() >= self.rooms_max;
         if full {
             turn.full(Table::Rooms);
         }

@@ -1,6 +1,6 @@
 //! Placing a room: one host after the other, each under a greater epoch, until one has it.
 
-use super::{Assigning, Entry, Owner, Waiters, answer_all};
+use super::{Assigning, Entry, Owner, SWEEP_INTERVAL, Waiters, answer_all};
 use crate::placement::core::effect::{LocateError, PlacementEvent, Refused, Table};
 use crate::placement::core::epoch::{Epoch, Located};
 use crate::placement::core::limits::{ASSIGN_TIMEOUT, ASSIGN_TRIES_MAX, ENTRIES_MAX, TOO_LOW_MAX};
@@ -118,8 +118,17 @@ impl Owner {
             turn.full(Table::Entries);
             return;
         }
-        let entry = Entry { host: host.clone(), epoch, participants, heard: turn.now, decided: None };
+        let entry = Entry {
+            host: host.clone(),
+            epoch,
+            participants,
+            heard: turn.now,
+            decided: None,
+            moved_from: None,
+            moves_after: None,
+        };
         self.entries.insert(room.to_owned(), entry);
+        self.sweep_at.get_or_insert(turn.now + SWEEP_INTERVAL);
     }
 
     /// Whoever waits for the room to be placed learns its entry.

@@ -2,7 +2,7 @@
 
 use super::assign::next_epoch;
 use super::{Entry, Owner};
-use crate::placement::core::effect::{PlacementEvent, Refused};
+use crate::placement::core::effect::{MoveRefusal, PlacementEvent, Refused};
 use crate::placement::core::epoch::Epoch;
 use crate::placement::core::limits::DECISION_FRESH;
 use crate::placement::core::message::{Message, Registration};
@@ -47,6 +47,11 @@ impl Owner {
                 }
             }
             Some(entry) if turn.cluster.is_alive(&entry.host) && !self.failed.contains_key(&entry.host) => {
+                if entry.moved_from.as_ref() == Some(from) && epoch < entry.epoch {
+                    // The room was moved away from it, and it has not heard.
+                    tell(turn, from, &room, entry);
+                    return;
+                }
                 self.conflict(turn, from, Registration { room, epoch, participants });
             }
             _ => self.enter(turn, &room, from, epoch, participants),
@@ -71,16 +76,19 @@ impl Owner {
             (entry.host, entry.participants) = (from.clone(), participants);
         }
         entry.epoch = next_epoch(turn, &room);
+        entry.moved_from = None;
         (entry.heard, entry.decided) = (turn.now, Some(turn.now));
         tell(turn, &loser, &room, entry);
         tell(turn, &entry.host, &room, entry);
         let (winner, epoch) = (entry.host.clone(), entry.epoch.clone());
+        let why = MoveRefusal::Aborted { why: "the room was on two nodes".to_owned() };
+        self.abort_where(turn, &why, |of, _| of == room);
         turn.event(PlacementEvent::Conflict { room, winner, loser, epoch });
     }
 }
 
 /// Sends the decision that the entry stands for.
-fn tell(turn: &mut Turn<'_>, to: &MemberId, room: &str, entry: &Entry) {
+pub(super) fn tell(turn: &mut Turn<'_>, to: &MemberId, room: &str, entry: &Entry) {
     let (winner, epoch): (MemberId, Epoch) = (entry.host.clone(), entry.epoch.clone());
     turn.send(to, Message::Decision { room: room.to_owned(), winner, epoch });
 }

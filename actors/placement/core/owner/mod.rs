@@ -3,14 +3,17 @@
 mod assign;
 mod claim;
 mod locate;
+mod moving;
 mod probe;
 
 use super::choice::Choice;
+use super::effect::MoveRefusal;
 use super::epoch::{Epoch, Located, RoomHints};
 use super::limits::{ENTRY_STALE, SETTLE, WAITING_MAX};
 use super::message::{Locate, Message, OwnerRefusal};
-use super::snapshot::DirectoryEntry;
+use super::snapshot::{DirectoryEntry, MovingRoom};
 use super::turn::Turn;
+use moving::{Move, Stage};
 use starling_cluster::member::MemberId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -30,6 +33,9 @@ pub(super) struct Owner {
     probing: BTreeMap<MemberId, Probing>,
     /// Hosts that did not answer a probe, and until when they count as failed.
     failed: BTreeMap<MemberId, Instant>,
+    moves: BTreeMap<String, Move>,
+    /// Lives that take no rooms that run elsewhere.
+    copies_nothing: BTreeSet<MemberId>,
     choice: Choice,
     last_nonce: u64,
     sweep_at: Option<Instant>,
@@ -46,6 +52,10 @@ struct Entry {
     heard: Instant,
     /// When this owner decided for this host against another.
     decided: Option<Instant>,
+    /// From which host this owner moved it here: its claim is an old one, however many people it still has.
+    moved_from: Option<MemberId>,
+    /// Not drained before this: a move failed.
+    moves_after: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -78,6 +88,8 @@ impl Owner {
             unsettled: Waiters::new(),
             probing: BTreeMap::new(),
             failed: BTreeMap::new(),
+            moves: BTreeMap::new(),
+            copies_nothing: BTreeSet::new(),
             choice: Choice::new(seed),
             last_nonce: 0,
             sweep_at: None,
@@ -86,7 +98,7 @@ impl Owner {
 
     /// Whether something here waits for a deadline.
     pub(super) fn is_busy(&self) -> bool {
-        !(self.assigning.is_empty() && self.unsettled.is_empty() && self.probing.is_empty())
+        !(self.assigning.is_empty() && self.unsettled.is_empty() && self.probing.is_empty() && self.moves.is_empty())
     }
 
     /// When entries are to be looked at.
@@ -110,6 +122,17 @@ impl Owner {
         self.entries.iter().map(entry).collect()
     }
 
+    pub(super) fn moving(&self) -> Vec<MovingRoom> {
+        let moving = |(room, moving): (&String, &Move)| MovingRoom {
+            room: room.clone(),
+            from: moving.from.clone(),
+            to: moving.to.clone(),
+            epoch: moving.epoch.clone(),
+            freezing: moving.stage == Stage::Freezing,
+        };
+        self.moves.iter().map(moving).collect()
+    }
+
     /// Who lives or drains changed: names may have come here, hosts may be gone (rules 1, 7, 8).
     pub(super) fn cluster_changed(&mut self, turn: &mut Turn<'_>) {
         // Nobody can register with a node that is alone.
@@ -129,6 +152,7 @@ impl Owner {
         }
         self.locate_all(turn, homeless);
         self.reassign_where(turn, |assigning| !cluster.is_alive(&assigning.host));
+        self.moves_cluster_changed(turn);
     }
 
     pub(super) fn tick(&mut self, turn: &mut Turn<'_>) {
@@ -144,11 +168,14 @@ impl Owner {
             self.sweep_at = Some(now + SWEEP_INTERVAL);
             self.entries.retain(|_, entry| now < entry.heard + ENTRY_STALE);
         }
+        self.tick_moves(turn);
     }
 
-    /// The link to a host is gone, and an assignment with it.
+    /// The link to a host is gone, and what was on it.
     pub(super) fn lost(&mut self, turn: &mut Turn<'_>, member: &MemberId) {
         self.reassign_where(turn, |assigning| assigning.host == *member);
+        let why = MoveRefusal::Aborted { why: format!("the link to {member} broke") };
+        self.abort_where(turn, &why, |_, moving| moving.from == *member || moving.to == *member);
     }
 
     /// Rule 6: the host says that it does not have the room, under no epoch up to this one.
@@ -156,6 +183,7 @@ impl Owner {
         turn.floors.raise(room, &epoch.counter);
         if self.entries.get(room).is_some_and(|entry| entry.host == *from && entry.epoch <= *epoch) {
             self.entries.remove(room);
+            self.abort_where(turn, &MoveRefusal::NoSuchRoom, |of, _| of == room);
         }
     }
 

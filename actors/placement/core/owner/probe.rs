@@ -1,7 +1,7 @@
 //! The fast path of rule 8: a host that somebody cannot reach is asked at once, directly and through others.
 
 use super::{Owner, Probing, Waiters, answer};
-use crate::placement::core::effect::{PlacementEvent, Refused};
+use crate::placement::core::effect::{MoveRefusal, PlacementEvent, Refused};
 use crate::placement::core::epoch::{Epoch, Located};
 use crate::placement::core::limits::{FAILED_HOST, PROBE_TIMEOUT, PROBE_VIA, PROBES_MAX};
 use crate::placement::core::message::{Locate, Message};
@@ -66,6 +66,8 @@ impl Owner {
         let ended: Vec<_> = self.probing.extract_if(.., |_, probing| probing.ends_at <= now).collect();
         for (host, probing) in ended {
             self.failed.insert(host.clone(), now + FAILED_HOST);
+            let why = MoveRefusal::Aborted { why: format!("{host} does not answer") };
+            self.abort_where(turn, &why, |_, moving| moving.from == host || moving.to == host);
             turn.event(PlacementEvent::HostFailed { host });
             self.locate_again(turn, probing.waiters);
         }

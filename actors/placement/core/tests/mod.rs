@@ -2,9 +2,13 @@
 
 mod choice;
 mod messages;
+mod moving;
+mod moving_sides;
 mod rules;
 
-use crate::placement::core::{Effect, Epoch, Input, Message, PlacementCore, PlacementSettings, RoomHints};
+use crate::placement::core::{
+    Effect, Epoch, Input, Message, MovingRoom, PlacementCore, PlacementSettings, PlacementSnapshot, RoomHints,
+};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::Error;
@@ -102,6 +106,23 @@ impl Bench {
         self.now = end;
         assert!(self.now >= self.start);
         effects
+    }
+
+    /// Time passes while the node stands still.
+    pub(super) fn stall(&mut self, milliseconds: u64) {
+        self.now += Duration::from_millis(milliseconds);
+    }
+
+    pub(super) fn snapshot(&self) -> PlacementSnapshot {
+        self.core.snapshot()
+    }
+
+    pub(super) fn entries(&self) -> usize {
+        self.core.snapshot().entries.len()
+    }
+
+    pub(super) fn moving(&self) -> Vec<MovingRoom> {
+        self.core.snapshot().moves
     }
 
     pub(super) fn hosts(&self, room: &str) -> Option<Epoch> {
