@@ -165,15 +165,17 @@ impl JoinParameters {
         if request.add_track_requests.len() > JOIN_ADD_TRACKS_MAX {
             return Err(JoinParseError::TooManyTracks { count: request.add_track_requests.len() });
         }
-        Ok(Self::from_request(request))
+        Ok(Self::from_request(Dialect::SinglePeer, request))
     }
 
-    fn from_request(request: lk::JoinRequest) -> Self {
+    /// Reads LiveKit's JoinRequest; without connection settings everything is subscribed to.
+    #[must_use]
+    pub fn from_request(dialect: Dialect, request: lk::JoinRequest) -> Self {
         let settings = request
             .connection_settings
             .unwrap_or_else(|| lk::ConnectionSettings { auto_subscribe: true, ..lk::ConnectionSettings::default() });
         Self {
-            dialect: Dialect::SinglePeer,
+            dialect,
             client: request.client_info.unwrap_or_default(),
             auto_subscribe: settings.auto_subscribe,
             adaptive_stream: settings.adaptive_stream,

@@ -65,7 +65,7 @@ impl WireJoin {
             return Err(WireJoinError::TooMuch { what: "tracks", count: tracks, limit: JOIN_ADD_TRACKS_MAX });
         }
         let dialect = if self.dual_peer { Dialect::DualPeer } else { Dialect::SinglePeer };
-        let parameters = parameters(dialect, request);
+        let parameters = JoinParameters::from_request(dialect, request);
         let claims = serde_json::from_str(&self.claims)?;
         Ok(Join { claims, parameters, remote: self.remote, rejoins: self.rejoins })
     }
@@ -101,26 +101,6 @@ fn request(parameters: &JoinParameters) -> lk::JoinRequest {
         reconnect_reason: parameters.reconnect_reason,
         participant_sid: parameters.participant_sid,
         sync_state: parameters.sync_state,
-    }
-}
-
-fn parameters(dialect: Dialect, request: lk::JoinRequest) -> JoinParameters {
-    let settings = request.connection_settings.unwrap_or_default();
-    JoinParameters {
-        dialect,
-        client: request.client_info.unwrap_or_default(),
-        auto_subscribe: settings.auto_subscribe,
-        adaptive_stream: settings.adaptive_stream,
-        subscriber_allow_pause: settings.subscriber_allow_pause,
-        disable_ice_lite: settings.disable_ice_lite,
-        attributes: request.participant_attributes,
-        metadata: request.metadata,
-        reconnect: request.reconnect,
-        reconnect_reason: request.reconnect_reason,
-        participant_sid: request.participant_sid,
-        add_tracks: request.add_track_requests,
-        publisher_offer: request.publisher_offer,
-        sync_state: request.sync_state,
     }
 }
 
